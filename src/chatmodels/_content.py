@@ -1,0 +1,128 @@
+"""What users may give as a message's content -> a list of parts. Knows the parts and the common dict spellings.
+
+Taken: parts; strings; our own dicts (`{"type": "image", "url": ...}`); OpenAI chat's content dicts
+(`text`, `image_url`, `input_audio`, `file`, `refusal`). Anything else is a UsageError that names the item.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from binascii import Error as Base64Error
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from ._errors import UsageError
+from ._parts import PART_TYPES, Audio, File, Image, Opaque, Part, Refusal, Text, Video
+
+_AUDIO_TYPES = {"wav": "audio/wav", "mp3": "audio/mpeg"}
+
+
+def content_of(content: Any) -> str | list[Part]:
+    """Content as the messages hold it. None becomes the empty string (an answer that only calls tools)."""
+    if isinstance(content, str):
+        return content
+    if content is None:
+        return ""
+    if isinstance(content, PART_TYPES):
+        return [content]
+    if isinstance(content, Sequence) and not isinstance(content, (bytes, bytearray)):
+        return [part_of(item, i) for i, item in enumerate(content)]
+    raise UsageError(
+        f"content is a str or a list of parts, not {type(content).__name__}", argument="content"
+    )
+
+
+def part_of(item: Any, position: int = 0) -> Part:
+    """One item of a content list as a part."""
+    if isinstance(item, PART_TYPES):
+        return item
+    if isinstance(item, str):
+        return Text(item)
+    if isinstance(item, dict):
+        return _from_dict(item, f"content[{position}]")
+    raise UsageError(
+        f"content[{position}] is a part, a str or a dict with a 'type', not {type(item).__name__}",
+        argument=f"content[{position}]",
+    )
+
+
+def _from_dict(item: dict[str, Any], where: str) -> Part:
+    kind = item.get("type")
+    reader = _OPENAI.get(kind or "")
+    try:
+        if reader is not None and (kind != "file" or "file" in item):
+            part = reader(item)
+            cache = item.get("cache_control") or item.get("cache")
+            return msgspec.structs.replace(part, cache=_cache(cache)) if cache else part
+        return msgspec.convert(item, Part)  # type: ignore[return-value, arg-type]
+    except UsageError as error:
+        raise UsageError(f"{where}: {error.text}", argument=where) from error
+    except (msgspec.ValidationError, KeyError, TypeError, AttributeError, Base64Error) as error:
+        raise UsageError(
+            f"{where}: a dict of type {kind!r} that is neither one of our parts nor an OpenAI content part ({error})",
+            argument=where,
+        ) from error
+
+
+def _cache(value: Any) -> bool | str:
+    if isinstance(value, dict):
+        return str(value.get("ttl") or "") or True
+    return value if isinstance(value, str) else bool(value)
+
+
+def _text(item: dict[str, Any]) -> Part:
+    if isinstance(item.get("citations"), list):
+        return msgspec.convert(item, Text)
+    return Text(item["text"])
+
+
+def _image_url(item: dict[str, Any]) -> Part:
+    image = item["image_url"]
+    if isinstance(image, str):
+        return Image(url=image)
+    return Image(url=image["url"], detail=image.get("detail"))
+
+
+def _input_audio(item: dict[str, Any]) -> Part:
+    audio = item["input_audio"]
+    kind = audio.get("format") or "wav"
+    return Audio(data=b64decode(audio["data"]), media_type=_AUDIO_TYPES.get(kind, f"audio/{kind}"))
+
+
+def _file(item: dict[str, Any]) -> Part:
+    file = item["file"]
+    if file.get("file_id"):
+        return File(file_id=file["file_id"], name=file.get("filename"))
+    data = file["file_data"]
+    if not data.startswith("data:"):
+        return File(data=b64decode(data), name=file.get("filename"), media_type="application/pdf")
+    return File(url=data, name=file.get("filename"))
+
+
+def _video_url(item: dict[str, Any]) -> Part:
+    video = item["video_url"]
+    return Video(url=video if isinstance(video, str) else video["url"])
+
+
+def _refusal(item: dict[str, Any]) -> Part:
+    return Refusal(item.get("refusal") or item["text"])
+
+
+_OPENAI: dict[str, Callable[[dict[str, Any]], Part]] = {
+    "text": _text,
+    "input_text": _text,
+    "output_text": lambda item: Text(item["text"]),
+    "image_url": _image_url,
+    "input_audio": _input_audio,
+    "file": _file,
+    "video_url": _video_url,
+    "refusal": _refusal,
+}
+
+
+def opaque(provider: str, data: Any) -> Opaque:
+    """A part that the dialect `provider` does not know, kept whole."""
+    kind = data.get("type") if isinstance(data, dict) else None
+    return Opaque(provider=provider, kind=str(kind or ""), data=data)

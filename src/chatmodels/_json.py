@@ -1,0 +1,72 @@
+"""JSON in and out, strict on our side and forgiving on the provider's. Knows nothing of messages.
+
+msgspec does the work. What it refuses but providers send (NaN, escaped lone surrogates, control characters
+inside strings) is read by the standard library instead, which takes longer and only then.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, TypeVar
+
+import msgspec
+
+from ._errors import ProtocolError
+
+T = TypeVar("T")
+
+encode = msgspec.json.encode
+_decode = msgspec.json.Decoder().decode
+
+
+def loads(data: bytes | str) -> Any:
+    """Decode JSON; raises ValueError (`msgspec.DecodeError` is one) when even the lenient reading fails."""
+    try:
+        return _decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _lenient(data)
+
+
+def _lenient(data: bytes | str) -> Any:
+    text = data if isinstance(data, str) else data.decode("utf-8", "replace")
+    text = text.removeprefix("\ufeff")
+    try:
+        return json.loads(text, strict=False)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def decode_as(decoder: msgspec.json.Decoder[T], data: bytes | str, what: str) -> T:
+    """Decode into the decoder's type; a `ProtocolError` names the JSON path and keeps the bytes."""
+    try:
+        return decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return _second_try(decoder, data, what)
+
+
+def _second_try(decoder: msgspec.json.Decoder[T], data: bytes | str, what: str) -> T:
+    try:
+        return msgspec.convert(_lenient(data), decoder.type)
+    except msgspec.ValidationError as error:
+        raise ProtocolError(f"{what}: {error}", path=_path(error), data=data) from error
+    except ValueError as error:
+        raise ProtocolError(f"{what} is not JSON: {error}", data=data) from error
+
+
+def _path(error: Exception) -> str | None:
+    _, found, path = str(error).partition(" - at `")
+    return path.rstrip("`") if found else None
+
+
+def mend(text: str) -> str:
+    """The text with surrogate halves joined (an emoji split over two chunks), lone ones replaced by U+FFFD."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def dumps_text(value: Any) -> str:
+    """Compact JSON text in the value's own key order, for places where a string of JSON is wanted."""
+    return encode(value).decode()

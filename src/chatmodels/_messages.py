@@ -1,0 +1,249 @@
+"""Messages: what goes into a chat model and what comes out. Frozen values; no I/O, no provider's spelling.
+
+`content` is a str or a list of parts (`_parts.py`); everything else about the content is derived from it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, TypeAlias
+
+import msgspec
+from msgspec.structs import force_setattr
+
+from ._content import content_of
+from ._errors import UsageError
+from ._json import loads
+from ._parts import (
+    Citation,
+    InvalidToolCall,
+    Part,
+    ProviderData,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+    ToolResult,
+)
+from ._usage import Attempt, Usage
+
+
+class _Message(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="type"):
+    """What all messages share. `additional_kwargs` is sent along (its "name" is the speaker's name)."""
+
+    content: str | list[Part] = ""
+    additional_kwargs: dict[str, Any] = {}
+
+    def __post_init__(self) -> None:
+        if self.content.__class__ is not str:
+            force_setattr(self, "content", content_of(self.content))
+
+    @property
+    def text(self) -> str:
+        """All text of the content, in order."""
+        if isinstance(self.content, str):
+            return self.content
+        return "".join([p.text for p in self.content if isinstance(p, Text)])
+
+    @property
+    def parts(self) -> list[Part]:
+        """The content as a list of parts; plain text becomes one `Text`, empty text none."""
+        if isinstance(self.content, str):
+            return [Text(self.content)] if self.content else []
+        return list(self.content)
+
+    def __repr__(self) -> str:
+        shown = [f"content={self.content!r}", f"additional_kwargs={self.additional_kwargs!r}"]
+        for name in self._shown():
+            value = getattr(self, name)
+            if value:
+                shown.append(f"{name}={value!r}")
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def _shown(self) -> tuple[str, ...]:
+        return ("name",)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The stable JSON form, with its version: `{"v": 1, "type": "human", "content": ...}`."""
+        return {"v": 1, **msgspec.to_builtins(self)}
+
+    def to_json(self) -> str:
+        """`to_dict()` as JSON text."""
+        return msgspec.json.encode(self.to_dict()).decode()
+
+    def pretty_repr(self) -> str:
+        """A readable form with a title line, for printing a conversation."""
+        title = f" {getattr(self, 'role', '').title()} Message "
+        return f"{title:=^80}\n\n{self.text}"
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        from ._pydantic import message_schema
+
+        return message_schema(cls)
+
+
+class SystemMessage(_Message, frozen=True, tag="system"):
+    """Instructions to the model."""
+
+    name: str | None = None
+    id: str | None = None
+    provider_data: ProviderData | None = None
+
+    role: ClassVar[str] = "system"
+
+
+class HumanMessage(_Message, frozen=True, tag="human"):
+    """What the user says: text, images, audio, files."""
+
+    example: bool = False
+    name: str | None = None
+    id: str | None = None
+    provider_data: ProviderData | None = None
+
+    role: ClassVar[str] = "user"
+
+    def _shown(self) -> tuple[str, ...]:
+        return ("example", "name")
+
+
+class AIMessage(_Message, frozen=True, tag="ai", dict=True):
+    """What the model says, and all that is known about how it came to be.
+
+    `finish_reason` is one of "stop", "length", "tool_calls", "content_filter", "refusal", "pause", "error", "other",
+    "unknown", or None while the answer is not complete; `raw_finish_reason` is the provider's word. `usage` counts
+    tokens. `model` is the model that answered. `alternatives` are the other choices when n > 1. `warnings` lists
+    what could not be sent as asked. `attempts` lists each try. `raw` is the decoded wire answer (not kept for
+    streams). `from_cache` tells that no call was made.
+    """
+
+    example: bool = False
+    name: str | None = None
+    id: str | None = None
+    model: str | None = None
+    provider: str | None = None
+    finish_reason: str | None = None
+    raw_finish_reason: str | None = None
+    usage: Usage | None = None
+    logprobs: list[dict[str, Any]] | None = None
+    warnings: tuple[str, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
+    request_id: str | None = None
+    from_cache: bool = False
+    provider_data: ProviderData | None = None
+    alternatives: tuple[AIMessage, ...] = ()
+
+    role: ClassVar[str] = "assistant"
+
+    def _shown(self) -> tuple[str, ...]:
+        return ("example", "name")
+
+    @property
+    def tool_calls(self) -> list[ToolCall | InvalidToolCall]:
+        """The calls that the model asks for, in order. A call whose arguments are not JSON is an
+        `InvalidToolCall`, whose `args` is the raw text."""
+        if isinstance(self.content, str):
+            return []
+        return [p for p in self.content if isinstance(p, (ToolCall, InvalidToolCall))]
+
+    @property
+    def invalid_tool_calls(self) -> list[InvalidToolCall]:
+        """Those of `tool_calls` whose arguments are not JSON."""
+        return [c for c in self.tool_calls if isinstance(c, InvalidToolCall)]
+
+    @property
+    def reasoning(self) -> str:
+        """The model's working, as far as the provider shows it."""
+        if isinstance(self.content, str):
+            return ""
+        return "".join([p.text for p in self.content if isinstance(p, Reasoning)])
+
+    @property
+    def refusal(self) -> str | None:
+        """The text of a refusal; None when the model did not refuse."""
+        if isinstance(self.content, str):
+            return None
+        found = [p.text for p in self.content if isinstance(p, Refusal)]
+        return "".join(found) if found else None
+
+    @property
+    def citations(self) -> list[Citation]:
+        """All citations of the text, in order."""
+        if isinstance(self.content, str):
+            return []
+        return [c for p in self.content if isinstance(p, Text) for c in p.citations]
+
+    @property
+    def raw(self) -> Any:
+        """The decoded wire answer; None for a stream, and after a trip through JSON, pickle or a cache."""
+        body = self.__dict__.get("_body")
+        return None if body is None else loads(body)
+
+
+class ToolMessage(_Message, frozen=True, tag="tool"):
+    """The result of a tool call: `ToolMessage("22 degrees", tool_call_id=call.id)`."""
+
+    tool_call_id: str = ""
+    is_error: bool = False
+    name: str | None = None
+    id: str | None = None
+    provider_data: ProviderData | None = None
+
+    role: ClassVar[str] = "tool"
+
+    def _shown(self) -> tuple[str, ...]:
+        return ("tool_call_id", "is_error", "name")
+
+    @property
+    def result(self) -> ToolResult:
+        """The same as a part."""
+        return ToolResult(
+            self.tool_call_id,
+            self.content,
+            self.is_error,
+            self.name,
+            provider_data=self.provider_data,
+        )
+
+
+class ChatMessage(_Message, frozen=True, tag="chat"):
+    """A message with any role: `ChatMessage(role="developer", content="...")`."""
+
+    role: str = ""
+    name: str | None = None
+    id: str | None = None
+    provider_data: ProviderData | None = None
+
+    def __post_init__(self) -> None:
+        if not self.role or not isinstance(self.role, str):
+            raise UsageError('ChatMessage needs a role, e.g. ChatMessage(role="developer", ...)', argument="role")
+        super().__post_init__()
+
+    def _shown(self) -> tuple[str, ...]:
+        return ("role", "name")
+
+
+class FunctionMessage(_Message, frozen=True, tag="function"):
+    """The result of a function call in the manner of 2023; newer models want `ToolMessage`."""
+
+    name: str = ""
+    id: str | None = None
+    provider_data: ProviderData | None = None
+
+    role: ClassVar[str] = "function"
+
+
+Message: TypeAlias = SystemMessage | HumanMessage | AIMessage | ToolMessage | ChatMessage | FunctionMessage
+MESSAGE_TYPES: tuple[type[Any], ...] = (
+    SystemMessage,
+    HumanMessage,
+    AIMessage,
+    ToolMessage,
+    ChatMessage,
+    FunctionMessage,
+)
+
+
+def with_body(message: AIMessage, body: bytes) -> AIMessage:
+    """The same message, remembering its wire answer for `.raw` (not part of its value)."""
+    message.__dict__["_body"] = body
+    return message

@@ -1,0 +1,466 @@
+"""What a dialect is: four pure functions and one decoder with state. Knows values and framing, no provider.
+
+    encode(call)          Call -> HTTPRequest        deterministic bytes, no key, no clock
+    decode(response)      HTTPResponse -> AIMessage  (with `.alternatives` when n > 1)
+    decode_error(resp)    HTTPResponse -> ProviderError
+    stream_decoder()      a fresh StreamDecoder for one stream: bytes -> events
+
+A writer of a dialect subclasses `Decoder` (or `SSEDecoder`) and implements `frame` and `finish`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Protocol
+
+from .._call import Call, HTTPRequest, HTTPResponse
+from .._errors import (
+    AuthenticationError,
+    BadRequestError,
+    ChatModelError,
+    ContentFilterError,
+    ContextTooLongError,
+    IncompleteStream,
+    NotFoundError,
+    OutOfCreditError,
+    OverloadedError,
+    PermissionDeniedError,
+    ProtocolError,
+    ProviderError,
+    RateLimitError,
+)
+from .._events import (
+    End,
+    Event,
+    LogprobsDelta,
+    MessageInfo,
+    PartDone,
+    ReasoningDelta,
+    Start,
+    TextDelta,
+    ToolCallDelta,
+    Warned,
+)
+from .._framing import SSE
+from .._json import loads
+from .._messages import AIMessage
+from .._parts import Part, Reasoning, Text, ToolCall
+
+
+class StreamDecoder(Protocol):
+    """Bytes in, events out, for one stream."""
+
+    failed: ChatModelError | None
+
+    def feed(self, data: bytes) -> list[Event]:
+        """The events that are complete with these bytes.
+
+        When an event is an error of the provider or cannot be read, the events before it are returned, and `failed`
+        holds the error, which the next `feed` or `close` raises (at once where no event came before it).
+        """
+        ...
+
+    def close(self) -> list[Event]:
+        """The end of the bytes: the last events. Raises IncompleteStream unless the answer is complete."""
+        ...
+
+
+class Dialect(Protocol):
+    """One wire format, for one provider row."""
+
+    provider: str
+
+    def encode(self, call: Call) -> HTTPRequest: ...
+
+    def decode(self, response: HTTPResponse) -> AIMessage: ...
+
+    def decode_error(self, response: HTTPResponse) -> ProviderError: ...
+
+    def stream_decoder(self) -> StreamDecoder: ...
+
+
+class Decoder:
+    """The frame around every stream decoder: deferred errors, the end, plain JSON in place of a stream.
+
+    Subclasses implement `frames(data)` and `last_frames()` (framing), `frame(out, frame)` (append the events of one
+    frame) and `finish(out)` (append the last events; return False when the answer is not complete).
+    """
+
+    #: First byte of a plain JSON answer that came instead of a stream; None where the stream itself begins with it.
+    plain_start: bytes | None = b"{"
+
+    def __init__(self, dialect: Dialect) -> None:
+        self.dialect = dialect
+        self.failed: ChatModelError | None = None
+        self.ended = False
+        self._head = b""
+        self._plain: list[bytes] | None = None
+        self._sniffed = self.plain_start is None
+
+    # -- for subclasses
+
+    def frames(self, data: bytes) -> Any:
+        raise NotImplementedError
+
+    def last_frames(self) -> Any:
+        raise NotImplementedError
+
+    def frame(self, out: list[Event], frame: Any) -> None:
+        raise NotImplementedError
+
+    def finish(self, out: list[Event]) -> bool:
+        raise NotImplementedError
+
+    # -- the protocol
+
+    def feed(self, data: bytes) -> list[Event]:
+        if self.failed is not None:
+            raise self.failed
+        if not self._sniffed and not self._sniff(data):
+            return []
+        if self._head:
+            data, self._head = self._head, b""
+        out: list[Event] = []
+        try:
+            frame = self.frame
+            for item in self.frames(data):
+                frame(out, item)
+        except ChatModelError as error:
+            self.failed = error
+            if not out:
+                raise
+        return out
+
+    def close(self) -> list[Event]:
+        if self.failed is not None:
+            raise self.failed
+        if self._plain is not None:
+            return self._close_plain()
+        out: list[Event] = []
+        if self.ended:
+            return out
+        for item in self.last_frames():
+            self.frame(out, item)
+        if not self.ended:
+            if not self.finish(out):
+                self.failed = self.incomplete()
+                if out:
+                    return out
+                raise self.failed
+            self.ended = True
+        return out
+
+    def incomplete(self) -> IncompleteStream:
+        return IncompleteStream(
+            "the stream ended before the answer was complete; the error's .message has what came",
+            provider=self.dialect.provider,
+        )
+
+    def _sniff(self, data: bytes) -> bool:
+        """Is it a stream at all? False while that is open, or when a plain JSON answer is being collected."""
+        if self._plain is not None:
+            self._plain.append(data)
+            return False
+        self._head += data
+        start = self._head.removeprefix(b"\xef\xbb\xbf").lstrip()
+        if not start:
+            return False
+        if start[:1] == self.plain_start:
+            self._plain = [self._head]
+            self._head = b""
+            return False
+        self._sniffed = True
+        return True
+
+    def _close_plain(self) -> list[Event]:
+        body = b"".join(self._plain or ())
+        try:
+            loads(body)
+        except ValueError as error:
+            raise self.incomplete() from error
+        self.ended = True
+        return events_of(self.dialect.decode(HTTPResponse(status=200, body=body)))
+
+
+class SSEDecoder(Decoder):
+    """A decoder over server-sent events; `frame` gets `(event name, data)` as bytes."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        super().__init__(dialect)
+        self._sse = SSE()
+        self.frames = self._sse.feed  # type: ignore[method-assign]
+
+    def last_frames(self) -> list[tuple[bytes, bytes]]:
+        """An event that the end of the bytes cut off counts when it is whole JSON; else it is dropped."""
+        last = self._sse.close()
+        if self._sse.unterminated and last and not _is_json(last[-1][1]):
+            return last[:-1]
+        return last
+
+
+def _is_json(payload: bytes) -> bool:
+    if payload.strip() == b"[DONE]":
+        return True
+    try:
+        loads(payload)
+    except ValueError:
+        return False
+    return True
+
+
+def events_of(message: AIMessage) -> list[Event]:
+    """The events whose fold is this message: a plain answer, or one from a cache, given as a stream."""
+    out: list[Event] = [Start(id=message.id, model=message.model)]
+    out += [Warned(text) for text in message.warnings]
+    for number, choice in enumerate((message, *message.alternatives)):
+        for index, part in enumerate(choice.parts):
+            out.append(_part_event(part, index, number))
+        if choice.logprobs:
+            out.append(LogprobsDelta(choice.logprobs, number))
+        if choice.provider_data:
+            out.append(MessageInfo(choice.provider_data, number))
+    out.append(_end_of(message))
+    return out
+
+
+def _end_of(message: AIMessage) -> End:
+    from .._events import ChoiceFinish
+
+    others = {
+        n + 1: ChoiceFinish(a.finish_reason or "unknown", a.raw_finish_reason)
+        for n, a in enumerate(message.alternatives)
+    }
+    return End(
+        finish_reason=message.finish_reason or "unknown",
+        raw_finish_reason=message.raw_finish_reason,
+        usage=message.usage,
+        others=others,
+    )
+
+
+def _part_event(part: Part, index: int, choice: int) -> Event:
+    if part.__class__ is Text and part == Text(part.text):
+        return TextDelta(part.text, index, choice)
+    if part.__class__ is Reasoning and part == Reasoning(part.text):
+        return ReasoningDelta(part.text, index, choice)
+    if isinstance(part, ToolCall) and part.text is not None and not part.provider_data:
+        return ToolCallDelta(index, part.id, part.name, part.text, choice)
+    return PartDone(part, index, choice)
+
+
+# ---- errors, for every dialect
+
+_BY_STATUS: dict[int, type[ProviderError]] = {
+    400: BadRequestError,
+    401: AuthenticationError,
+    402: OutOfCreditError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    413: BadRequestError,
+    422: BadRequestError,
+    429: RateLimitError,
+    529: OverloadedError,
+}
+
+#: Structured codes and types -> class; they say more than the status. Lower case.
+BY_CODE: dict[str, type[ProviderError]] = {
+    "insufficient_quota": OutOfCreditError,
+    "billing_error": OutOfCreditError,
+    "billing_hard_limit_reached": OutOfCreditError,
+    "insufficient_balance": OutOfCreditError,
+    "credit_limit_exceeded": OutOfCreditError,
+    "context_length_exceeded": ContextTooLongError,
+    "exceed_context_size_error": ContextTooLongError,
+    "string_above_max_length": ContextTooLongError,
+    "content_filter": ContentFilterError,
+    "content_policy_violation": ContentFilterError,
+    "responsibleaipolicyviolation": ContentFilterError,
+    "invalid_api_key": AuthenticationError,
+    "authentication_error": AuthenticationError,
+    "permission_error": PermissionDeniedError,
+    "permission_denied": PermissionDeniedError,
+    "accessdeniedexception": PermissionDeniedError,
+    "model_not_found": NotFoundError,
+    "not_found_error": NotFoundError,
+    "resourcenotfoundexception": NotFoundError,
+    "rate_limit_error": RateLimitError,
+    "rate_limit_exceeded": RateLimitError,
+    "throttlingexception": RateLimitError,
+    "toomanyrequestsexception": RateLimitError,
+    "resource_exhausted": RateLimitError,
+    "overloaded_error": OverloadedError,
+    "engine_overloaded": OverloadedError,
+    "server_error": OverloadedError,
+    "api_error": OverloadedError,
+    "internal_server_error": OverloadedError,
+    "internalserverexception": OverloadedError,
+    "serviceunavailableexception": OverloadedError,
+    "modelstreamerrorexception": OverloadedError,
+    "modeltimeoutexception": OverloadedError,
+    "unavailable": OverloadedError,
+    "invalid_request_error": BadRequestError,
+    "validationexception": BadRequestError,
+    "invalid_argument": BadRequestError,
+}
+
+#: For providers that name a too long prompt only in words (Anthropic, Google, Bedrock, Mistral, Groq; seen 2026-11).
+_TOO_LONG = re.compile(
+    r"prompt is too long|context[ _]length|context window|maximum context|input is too long|exceeds the maximum number "
+    r"of tokens|too many total text bytes|input token count|reduce the length of the messages",
+    re.IGNORECASE,
+)
+
+REQUEST_ID_HEADERS = (
+    "x-request-id",
+    "request-id",
+    "x-amzn-requestid",
+    "apim-request-id",
+    "x-goog-request-id",
+    "x-correlation-id",
+    "cf-ray",
+)
+
+
+def request_id(headers: dict[str, str]) -> str | None:
+    """The provider's id of the request, from its headers."""
+    return next((headers[name] for name in REQUEST_ID_HEADERS if name in headers), None)
+
+
+def http_error(provider: str, response: HTTPResponse) -> ProviderError:
+    """The error that an HTTP response with status >= 400 means, whatever shape its body has."""
+    body = error_body(response.body)
+    message, code, kind = read_error(body)
+    code = code or (response.headers.get("x-amzn-errortype") or "").split(":")[0] or None
+    return make_error(
+        provider,
+        message or f"no message (HTTP {response.status})",
+        status=response.status,
+        code=code,
+        kind=kind,
+        body=body,
+        headers=response.headers,
+    )
+
+
+def error_body(data: bytes) -> Any:
+    """The decoded error body: JSON, the JSON of the first SSE event, or text."""
+    try:
+        return loads(data)
+    except ValueError:
+        pass  # not JSON: an SSE event or plain text, read next
+    framing = SSE()
+    for _, payload in [*framing.feed(data + b"\n\n"), *framing.close()]:
+        try:
+            return loads(payload)
+        except ValueError:
+            continue
+    return data.decode("utf-8", "replace")
+
+
+def read_error(body: Any) -> tuple[str | None, str | None, str | None]:
+    """(message, code, type) from any of the shapes in which providers put errors."""
+    if isinstance(body, list) and body:
+        body = body[0]
+    if isinstance(body, str):
+        return body.strip() or None, None, None
+    if not isinstance(body, dict):
+        return None, None, None
+    inner = body.get("error")
+    if isinstance(inner, dict):
+        return _read_inner(inner)
+    if isinstance(inner, str):
+        message = body.get("message")
+        said = message if isinstance(message, str) and message else inner
+        return said, _word(body.get("code")) or _word(inner), _word(body.get("type"))
+    return _read_flat(body)
+
+
+def _read_inner(inner: dict[str, Any]) -> tuple[str | None, str | None, str | None]:
+    message = _text_of(inner.get("message")) or _text_of(inner.get("msg"))
+    code = _word(inner.get("code")) or _word(inner.get("status"))
+    kind = _word(inner.get("type")) or _word(inner.get("status"))
+    return message or _text_of(inner), code, kind
+
+
+def _read_flat(body: dict[str, Any]) -> tuple[str | None, str | None, str | None]:
+    for key in ("message", "Message", "detail", "errors", "error_message", "msg"):
+        if body.get(key) is not None:
+            message = _text_of(body[key])
+            break
+    else:
+        message = _text_of(body) if body else None
+    code = _word(body.get("code")) or _word(body.get("error_type")) or _word(body.get("__type"))
+    return message, code, _word(body.get("type"))
+
+
+def _text_of(value: Any) -> str | None:
+    from .._json import dumps_text
+
+    if value is None:
+        return None
+    return value if isinstance(value, str) else dumps_text(value)
+
+
+def _word(value: Any) -> str | None:
+    if isinstance(value, bool) or value is None or value == "":
+        return None
+    if isinstance(value, (str, int)):
+        return str(value)
+    return None
+
+
+def make_error(
+    provider: str,
+    message: str,
+    *,
+    status: int | None = None,
+    code: str | None = None,
+    kind: str | None = None,
+    body: Any = None,
+    headers: dict[str, str] | None = None,
+) -> ProviderError:
+    """The right class of ProviderError, by structured code first, then by status."""
+    cls = error_class(status, code, kind, message)
+    said = f"{provider}: {message}" + (f" (HTTP {status})" if status else "")
+    return cls(
+        said,
+        message=message,
+        status=status,
+        code=code or kind,
+        request_id=request_id(headers or {}),
+        body=body,
+        headers=headers,
+        provider=provider,
+    )
+
+
+def error_class(status: int | None, code: str | None, kind: str | None, message: str) -> type[ProviderError]:
+    """Which class an error belongs to."""
+    by_status = _class_of_status(status)
+    for word in (code, kind):
+        found = BY_CODE.get(word.lower()) if word else None
+        if found is None:
+            continue
+        if found is BadRequestError:
+            by_status = by_status or found
+            continue
+        return found
+    if (by_status is None or issubclass(by_status, BadRequestError)) and _TOO_LONG.search(message):
+        return ContextTooLongError
+    return by_status or ProviderError
+
+
+def _class_of_status(status: int | None) -> type[ProviderError] | None:
+    if status is None:
+        return None
+    found = _BY_STATUS.get(status)
+    if found is None and status >= 500:
+        return OverloadedError
+    if found is None and status == 408:
+        return OverloadedError
+    return found
+
+
+def not_json(provider: str, data: bytes, error: Exception) -> ProtocolError:
+    """A 200 whose body is not JSON."""
+    return ProtocolError(f"{provider}: the answer is not JSON: {error}", data=data, provider=provider)
