@@ -5,13 +5,15 @@ A dialect turns a `Call` into an `HTTPRequest` and an `HTTPResponse` into messag
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from ._messages import Message
-from ._output import Output
-from ._tools import Tool
+
+if TYPE_CHECKING:
+    from ._output import Output
+    from ._tools import Tool
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, repr_omit_defaults=True):

@@ -148,6 +148,11 @@ class Fold:
         self.usage: Usage | None = None
         self.end: End | None = None
 
+    @property
+    def started(self) -> bool:
+        """Has anything been taken in?"""
+        return bool(self._choices) or self.end is not None or self.id is not None or self.model is not None
+
     def add(self, event: Event) -> None:
         """Take the next event in."""
         if event.__class__ is TextDelta and event.index == self._index and not event.choice:

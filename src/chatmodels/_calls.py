@@ -1,0 +1,354 @@
+"""The flows of one call, plain and streamed: encode, send, read, try again, and say how it went.
+
+Order from outside in: callbacks, retry, send. A flow knows a dialect, a target and policies; no HTTP client and no clock.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec.structs import force_setattr
+
+from ._call import Call, HTTPRequest, HTTPResponse
+from ._errors import ChatModelError, DeadlineError, IncompleteStream, OutOfCreditError, ProviderError, TransportError
+from ._events import Event, Start, TextDelta, UsageSoFar
+from ._flow import (
+    NOW,
+    RANDOM,
+    WALL_CLOCK,
+    Deliver,
+    Emit,
+    Finish,
+    Flow,
+    Open,
+    Opened,
+    Read,
+    Send,
+    Sleep,
+    Target,
+)
+from ._fold import Fold, fold
+from ._messages import AIMessage
+from ._results import result_of
+from ._retry import Budget, Retry, backoff, is_retryable, retry_after
+from ._usage import Attempt
+from .dialects._base import Dialect, request_id
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """All that a call needs besides what is asked: where, in which dialect, under which policies."""
+
+    dialect: Dialect
+    target: Target
+    retry: Retry
+    budget: Budget
+    handlers: tuple[Any, ...] = ()
+    stream_calls: bool = False
+
+
+class Ledger:
+    """The tries of one call so far, and what a good answer is stamped with."""
+
+    __slots__ = ("attempts", "began", "deadline", "model", "provider", "request_id", "waited", "warnings")
+
+    def __init__(self, plan: Plan, call: Call, warnings: tuple[str, ...]) -> None:
+        self.provider = plan.dialect.provider
+        self.model = call.model
+        self.warnings = warnings
+        self.attempts: list[Attempt] = []
+        self.request_id: str | None = None
+        self.waited = 0.0
+        self.began = 0.0
+        self.deadline: float | None = None
+
+    def note(self, now: float, outcome: ChatModelError | None, message: AIMessage | None = None) -> None:
+        """Write the try that has just ended into the ledger."""
+        self.attempts.append(
+            Attempt(
+                number=len(self.attempts) + 1,
+                outcome="ok" if outcome is None else type(outcome).__name__,
+                provider=self.provider,
+                model=self.model,
+                status=getattr(outcome, "status", None),
+                waited=self.waited,
+                seconds=now - self.began,
+                request_id=getattr(outcome, "request_id", None) or self.request_id,
+                error=None if outcome is None else str(outcome),
+                usage=message.usage if message is not None else None,
+            )
+        )
+
+    def stamp(self, message: AIMessage) -> AIMessage:
+        """Put on the answer what only the call knows."""
+        for one in (message, *message.alternatives):
+            force_setattr(one, "provider", self.provider)
+        force_setattr(message, "attempts", tuple(self.attempts))
+        force_setattr(message, "request_id", self.request_id)
+        if self.warnings:
+            force_setattr(message, "warnings", (*self.warnings, *message.warnings))
+        return message
+
+    def blame(self, error: ChatModelError) -> ChatModelError:
+        """Put on the error what only the call knows."""
+        error.provider = error.provider or self.provider
+        error.model = error.model or self.model
+        error.attempts = tuple(self.attempts)
+        return error
+
+
+class Streaming:
+    """The state that a stream and its flow share: the fold, and the ledger once the flow has begun.
+
+    `heads` are events that say nothing yet (id, model, usage) and are held back until the first that does: while
+    only they have come, the call can still be tried again unseen.
+    """
+
+    __slots__ = ("fold", "heads", "ledger")
+
+    def __init__(self) -> None:
+        self.fold = Fold()
+        self.heads: list[Event] = []
+        self.ledger: Ledger | None = None
+
+    def message(self) -> AIMessage:
+        """The answer so far."""
+        message = self.fold.message()
+        return message if self.ledger is None else self.ledger.stamp(message)
+
+
+def call_flow(plan: Plan, call: Call) -> Flow[AIMessage]:
+    """One call, whole: the answer, or the error after the last try."""
+    if plan.stream_calls and not call.stream:
+        call = msgspec.structs.replace(call, stream=True)
+    if not plan.handlers:
+        return (yield from _answer(plan, call))
+    yield Emit(plan.handlers, "on_chat_model_start", ({"model": call.model}, [list(call.messages)]), {})
+    try:
+        message = yield from _answer(plan, call)
+    except ChatModelError as error:
+        yield Emit(plan.handlers, "on_llm_error", (error,), {})
+        raise
+    yield Emit(plan.handlers, "on_llm_end", (result_of([message]),), {})
+    return message
+
+
+def _answer(plan: Plan, call: Call) -> Flow[AIMessage]:
+    if call.stream:
+        state = Streaming()
+        yield from collected(_stream(plan, call, state), state.fold)
+        return state.message()
+    return (yield from _plain(plan, call))
+
+
+def _plain(plan: Plan, call: Call) -> Flow[AIMessage]:
+    request = plan.dialect.encode(call)
+    ledger = Ledger(plan, call, request.warnings)
+    yield from _begin(plan, ledger)
+    send = Send(plan.target, request, ledger.deadline)
+    while True:
+        try:
+            response: HTTPResponse = yield send
+            ledger.request_id = request_id(response.headers)
+            if response.status >= 300:
+                raise plan.dialect.decode_error(response)
+            message = plan.dialect.decode(response)
+        except ChatModelError as error:
+            yield from _failed(plan, ledger, error)
+        else:
+            now: float = yield NOW
+            ledger.note(now, None, message)
+            plan.budget.give()
+            return ledger.stamp(message)
+
+
+def stream_flow(plan: Plan, call: Call, state: Streaming) -> Flow[None]:
+    """One call, streamed: events are delivered as they come; `state` holds what came."""
+    if not plan.handlers:
+        yield from _stream(plan, call, state)
+        return
+    yield Emit(plan.handlers, "on_chat_model_start", ({"model": call.model}, [list(call.messages)]), {})
+    try:
+        yield from _stream(plan, call, state)
+    except ChatModelError as error:
+        yield Emit(plan.handlers, "on_llm_error", (error,), {})
+        raise
+    yield Emit(plan.handlers, "on_llm_end", (result_of([state.message()]),), {})
+
+
+def _stream(plan: Plan, call: Call, state: Streaming) -> Flow[None]:
+    request = plan.dialect.encode(call)
+    ledger = state.ledger = Ledger(plan, call, request.warnings)
+    yield from _begin(plan, ledger)
+    while True:
+        try:
+            state.heads.clear()
+            yield from _one_stream(plan, request, ledger, state.heads)
+        except ChatModelError as error:
+            if _given_out(state):
+                raise (yield from _broken(ledger, error, state)) from error.__cause__
+            if isinstance(error, IncompleteStream):
+                error.partial = ledger.stamp(fold(state.heads))
+            yield from _failed(plan, ledger, error)
+        else:
+            now: float = yield NOW
+            ledger.note(now, None, None)
+            plan.budget.give()
+            return
+
+
+def _given_out(state: Streaming) -> bool:
+    """Has any of the answer reached the user?"""
+    return bool(state.fold.started)
+
+
+def _broken(ledger: Ledger, error: ChatModelError, state: Streaming) -> Flow[ChatModelError]:
+    """The error of a stream that broke after its first event: it carries the partial answer."""
+    now: float = yield NOW
+    ledger.note(now, error)
+    if isinstance(error, TransportError) and not isinstance(error, DeadlineError):
+        cut = IncompleteStream(f"the connection broke before the answer was complete: {error}")
+        cut.__cause__ = error
+        error = cut
+    ledger.blame(error)
+    error.partial = state.message()
+    return error
+
+
+def _one_stream(plan: Plan, request: HTTPRequest, ledger: Ledger, heads: list[Event]) -> Flow[None]:
+    opened: Opened = yield Open(plan.target, request, ledger.deadline)
+    done = False
+    try:
+        ledger.request_id = request_id(opened.headers)
+        if opened.status >= 300:
+            body = yield from _rest(plan, opened, ledger)
+            raise plan.dialect.decode_error(HTTPResponse(status=opened.status, headers=opened.headers, body=body))
+        yield from _events(plan, opened, ledger, heads)
+        done = True
+    finally:
+        if not done:
+            opened.abort()
+
+
+def _rest(plan: Plan, opened: Opened, ledger: Ledger) -> Flow[bytes]:
+    read = Read(opened, plan.target.timeouts.idle, ledger.deadline, "total")
+    pieces: list[bytes] = []
+    while piece := (yield read):
+        pieces.append(piece)
+        if sum(map(len, pieces)) > 4_000_000:
+            break
+    return b"".join(pieces)
+
+
+def _events(plan: Plan, opened: Opened, ledger: Ledger, heads: list[Event]) -> Flow[None]:
+    decoder: Any = plan.dialect.stream_decoder()
+    feed = decoder.feed
+    read = _first_read(plan, opened, ledger)
+    later = Read(opened, plan.target.timeouts.idle, ledger.deadline, "total")
+    while True:
+        data: bytes = yield read
+        events = feed(data) if data else decoder.close()
+        if read is not later and events:
+            heads += events
+            if all(e.__class__ in _HEADS for e in events):
+                events = []
+            else:
+                events, read = heads.copy(), later
+        if events:
+            yield from _deliver(plan, events)
+        if decoder.failed is not None:
+            raise decoder.failed
+        if not data or decoder.ended:
+            break
+    yield Finish(opened)
+
+
+_HEADS = (Start, UsageSoFar)
+
+
+def _first_read(plan: Plan, opened: Opened, ledger: Ledger) -> Read:
+    limit = plan.target.timeouts.first_token
+    if limit is not None and (ledger.deadline is None or ledger.began + limit < ledger.deadline):
+        return Read(opened, None, ledger.began + limit, "first_token")
+    return Read(opened, None, ledger.deadline, "total")
+
+
+def _deliver(plan: Plan, events: list[Event]) -> Flow[None]:
+    if not plan.handlers:
+        yield Deliver(events)
+        return
+    for event in events:
+        if event.__class__ is TextDelta:
+            yield Emit(plan.handlers, "on_llm_new_token", (event.text,), {"chunk": event})  # type: ignore[union-attr]
+        yield Deliver([event])
+
+
+def collected(flow: Flow[None], folding: Fold) -> Flow[None]:
+    """Run a stream's flow, taking its events into the fold instead of giving them out."""
+    try:
+        effect = next(flow)
+        while True:
+            if effect.__class__ is Deliver:
+                for event in effect.events:  # type: ignore[union-attr]
+                    folding.add(event)
+                effect = flow.send(None)
+                continue
+            try:
+                value = yield effect
+            except Exception as error:
+                effect = flow.throw(error)
+            else:
+                effect = flow.send(value)
+    except StopIteration:
+        return
+    finally:
+        flow.close()
+
+
+# ---- tries
+
+
+def _begin(plan: Plan, ledger: Ledger) -> Flow[None]:
+    ledger.began = yield NOW
+    total = plan.target.timeouts.total
+    ledger.deadline = None if total is None else ledger.began + total
+
+
+def _failed(plan: Plan, ledger: Ledger, error: ChatModelError) -> Flow[None]:
+    """A try has failed: wait and return for the next one, or raise."""
+    now: float = yield NOW
+    yield from _read_retry_after(error)
+    ledger.note(now, error)
+    wait = yield from _wait(plan, ledger, error, now)
+    if wait is None:
+        raise ledger.blame(error)
+    if plan.handlers:
+        yield Emit(plan.handlers, "on_retry", (ledger.attempts[-1],), {"wait": wait, "error": error})
+    if wait > 0:
+        yield Sleep(wait)
+    ledger.waited = wait
+    ledger.began = yield NOW
+
+
+def _read_retry_after(error: ChatModelError) -> Flow[None]:
+    if isinstance(error, ProviderError) and error.retry_after is None and error.headers:
+        headers = error.headers
+        if "retry-after" in headers or "retry-after-ms" in headers:
+            error.retry_after = retry_after(headers, (yield WALL_CLOCK))
+
+
+def _wait(plan: Plan, ledger: Ledger, error: ChatModelError, now: float) -> Flow[float | None]:
+    """Seconds to wait before the next try; None: do not try again."""
+    retry = plan.retry
+    tried = len(ledger.attempts)
+    if tried >= retry.attempts or not is_retryable(error) or isinstance(error, OutOfCreditError):
+        return None
+    asked = getattr(error, "retry_after", None)
+    if asked is not None and asked > retry.patience:
+        return None
+    dice: float = yield RANDOM
+    wait = backoff(retry, tried, dice) if asked is None else asked + dice * min(0.25, asked * 0.1)
+    if ledger.deadline is not None and now + wait >= ledger.deadline:
+        return None
+    return wait if plan.budget.take() else None
+

@@ -1,0 +1,174 @@
+"""A model's frozen configuration, and what follows from it: the key, the address, the headers, the plan of a call."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from ._call import Settings
+from ._calls import Plan
+from ._errors import MissingKeyError, UsageError
+from ._flow import Target, Timeouts
+from ._http import HTTPConfig, transport
+from ._providers import Provider, load, provider
+from ._quirks import QUIRKS
+from ._retry import Budget, Retry
+from ._secret import Secret
+from ._version import __version__
+
+if TYPE_CHECKING:
+    from ._output import Output
+    from ._tools import Tool
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """All that makes up a model. `key` is None where it is read from the environment (or not needed)."""
+
+    provider: str
+    model: str
+    settings: Settings = Settings()
+    tools: tuple[Tool, ...] = ()
+    output: Output[Any] | None = None
+    key: Secret | None = None
+    base_url: str | None = None
+    organization: str | None = None
+    headers: dict[str, str] = {}
+    timeouts: Timeouts = Timeouts()
+    retry: Retry = Retry()
+    handlers: tuple[Any, ...] = ()
+    streaming: bool = False
+    http: HTTPConfig = HTTPConfig()
+    http_client: Any = None
+    engine: dict[str, Any] = {}
+    provider_options: dict[str, Any] = {}
+
+
+_TEMPLATE = re.compile(r"\{(\w+)\}")
+
+
+def base_url_of(config: Config, row: Provider) -> str:
+    """The address: given, from the environment, or the row's; its `{name}` fields filled in."""
+    url = config.base_url or next((v for n in row.base_url_env if (v := os.environ.get(n))), None) or row.base_url
+    for name in _TEMPLATE.findall(url):
+        value = config.provider_options.get(name) or os.environ.get(f"{row.name}_{name}".upper().replace("-", "_"))
+        value = value or os.environ.get(name.upper())
+        if not value:
+            raise UsageError(
+                f"{row.name} needs {name}=: give it to the model, or set {name.upper()}", argument=name
+            )
+        url = url.replace("{" + name + "}", str(value))
+    if row.transport == "http":
+        _check_url(url, row.name)
+    return url
+
+
+def _check_url(url: str, name: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UsageError(
+            f"{name}: base_url is an http:// or https:// address such as 'https://host/v1'; got {_hidden(url)!r}",
+            argument="base_url",
+        )
+
+
+def _hidden(url: str) -> str:
+    return re.sub(r"//[^/@]*@", "//...@", url)
+
+
+def key_of(config: Config, row: Provider) -> Secret | None:
+    """The key, or None for a host that needs none; a MissingKeyError names the parameter and the variable."""
+    if config.key:
+        return config.key
+    for name in row.key_env:
+        value = os.environ.get(name, "").strip()
+        if value:
+            return Secret(value)
+    if not row.needs_key:
+        return None
+    variable = row.key_env[0] if row.key_env else None
+    parameter = f"{row.name}_api_key" if row.name in _NAMED_KEYS else "api_key"
+    where = f"set the environment variable {variable}, or pass {parameter}=" if variable else f"pass {parameter}="
+    also = "" if parameter == "api_key" else " (or api_key=)"
+    raise MissingKeyError(
+        f"no API key for {row.name}: {where}{also}. Without any key, ChatModel('local') runs here.",
+        argument=parameter,
+        provider=row.name,
+    )
+
+
+_NAMED_KEYS = ("openai", "anthropic", "google", "cohere", "mistral")
+
+
+def headers_of(config: Config, row: Provider, key: Secret | None) -> dict[str, str]:
+    """The headers of every request, the key among them."""
+    headers = {
+        "content-type": "application/json",
+        "accept": "application/json, text/event-stream, */*",
+        "accept-encoding": "identity",
+        "user-agent": f"chatmodels/{__version__}",
+        **row.headers,
+    }
+    if config.organization:
+        headers["openai-organization"] = config.organization
+    if key is not None:
+        if row.auth == "bearer":
+            headers["authorization"] = f"Bearer {key.reveal()}"
+        elif row.auth.startswith("header:"):
+            headers[row.auth[7:]] = key.reveal()
+    headers.update({name.lower(): value for name, value in config.headers.items()})
+    for name, value in headers.items():
+        if not value.isascii() or "\n" in value or "\r" in value:
+            secret = name in ("authorization", row.auth[7:])
+            said = "the key holds" if secret else f"the header {name} holds"
+            raise UsageError(
+                f"{said} a line break or a character that is not ASCII, which a header cannot carry",
+                argument="api_key" if secret else "headers",
+            )
+    return headers
+
+
+def dialect_of(config: Config, row: Provider) -> Any:
+    """The row's dialect, with its options and quirks."""
+    options: dict[str, Any] = dict(row.options)
+    options.update({k: v for k, v in config.provider_options.items() if k in row.takes})
+    if row.quirks:
+        options["quirks"] = tuple(QUIRKS[name] for name in row.quirks)
+    return load(row.dialect)(row.name, **options)
+
+
+def transport_of(config: Config, row: Provider) -> Any:
+    """What performs the sending."""
+    if row.transport == "local":
+        from ._local import local_transport
+
+        return local_transport(config.model, config.engine)
+    if config.http_client is not None:
+        from ._http_client import client_transport
+
+        return client_transport(config.http_client)
+    return transport(config.http)
+
+
+def plan_of(config: Config, budget: Budget) -> Plan:
+    """Everything that a call needs, made once per model."""
+    row = provider(config.provider)
+    key = key_of(config, row)
+    headers = headers_of(config, row, key)
+    target = Target(
+        base_url_of(config, row),
+        headers,
+        config.timeouts,
+        transport_of(config, row),
+    )
+    return Plan(
+        dialect_of(config, row),
+        target,
+        config.retry,
+        budget,
+        config.handlers,
+        config.streaming,
+    )

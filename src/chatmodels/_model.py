@@ -1,0 +1,573 @@
+"""The public object: a chat model. Thin: it holds a frozen configuration and starts flows.
+
+A model is immutable and cheap. `with_*` gives a new one that shares connections. It is safe to share between threads, tasks
+and forks, and it pickles without its key.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sequence
+from typing import Any, ClassVar, Literal, Self, Unpack, cast
+
+import msgspec
+
+from ._call import Call
+from ._calls import Plan, Streaming, call_flow, stream_flow
+from ._config import Config, base_url_of, key_of, plan_of
+from ._drive import achunks, arun, chunks, run
+from ._errors import UsageError
+from ._flow import Timeouts
+from ._http import HTTPConfig
+from ._inputs import Input, messages_of
+from ._messages import AIMessage, HumanMessage, Message
+from ._options import (
+    SETTINGS,
+    CallOptions,
+    ModelOptions,
+    handlers_of,
+    one_name_each,
+    retry_of,
+    settings_of,
+    stop_of,
+    timeouts_of,
+)
+from ._providers import load, provider
+from ._results import LLMResult, result_of
+from ._retry import Budget
+from ._secret import Secret
+from ._stream import AsyncChatStream, ChatStream
+
+Errors = Literal["raise", "return"]
+
+_POLICY = frozenset(
+    {"api_key", "base_url", "organization", "proxy", "timeout", "max_retries", "streaming", "callbacks", "headers",
+     "verify", "cert", "http_client"}
+)  # fmt: skip
+
+
+class ChatModel:
+    """A chat model: messages in, a message out.
+
+    `ChatModel("provider:model")` reaches any provider; `ChatModel()` is the model that the variable CHATMODELS_MODEL names,
+    else the embedded one, which needs no key and no network.
+
+    >>> chat = ChatModel()
+    >>> chat("Say hello.").text  # doctest: +SKIP
+    'Hello!'
+    """
+
+    __slots__ = ("__weakref__", "_budget", "_config", "_plan_made")
+
+    #: The provider of a class that stands for one; None on ChatModel itself.
+    provider_name: ClassVar[str | None] = None
+    #: Keyword arguments of the class that are neither settings nor policies.
+    own_options: ClassVar[frozenset[str]] = frozenset()
+
+    _config: Config
+    _budget: Budget
+    _plan_made: Plan | None
+
+    def __new__(cls, model: str | None = None, **options: Any) -> Self:
+        if cls is ChatModel:
+            row = provider(_split(model or options.get("model_name") or _default())[0])
+            if row.model_class is not None:
+                return cast(Self, object.__new__(load(row.model_class)))
+        return object.__new__(cls)
+
+    def __init__(self, model: str | None = None, **options: Unpack[ModelOptions]) -> None:
+        self._start(model, dict(options))
+
+    def _start(self, model: str | None, options: dict[str, Any]) -> None:
+        given = one_name_each({"model": model, **options})
+        name, model_name = self._names(given.pop("model", None))
+        row = provider(name)
+        policy = {k: given.pop(k) for k in list(given) if k in _POLICY}
+        own = {k: given.pop(k) for k in list(given) if k in self.own_options or k in row.takes}
+        config = Config(
+            provider=name,
+            model=model_name or row.default_model or _need_model(name),
+            settings=settings_of(given),
+            key=_key(policy.get("api_key")),
+            base_url=_base_url(policy.get("base_url")),
+            organization=policy.get("organization") or _organization(name),
+            headers=dict(policy.get("headers") or {}),
+            timeouts=timeouts_of(policy.get("timeout")),
+            retry=retry_of(policy.get("max_retries")),
+            handlers=handlers_of(policy.get("callbacks")),
+            streaming=bool(policy.get("streaming")),
+            http=_http(policy, name),
+            http_client=policy.get("http_client"),
+            engine=own.get("engine_options") or {},
+            provider_options={k: v for k, v in own.items() if k != "engine_options" and v is not None},
+        )
+        key_of(config, row)
+        base_url_of(config, row)
+        self._hold(config, Budget())
+
+    def _names(self, model: str | None) -> tuple[str, str | None]:
+        own = self.provider_name
+        if model is not None and not isinstance(model, str):
+            raise UsageError(f"model is a str such as 'gpt-4o', not {type(model).__name__}", argument="model")
+        if own is None:
+            return _split(model or _default())
+        if model is None:
+            return own, None
+        head, found, rest = model.partition(":")
+        return (own, rest or None) if found and head == own else (own, None if model == own else model)
+
+    def _hold(self, config: Config, budget: Budget) -> None:
+        object.__setattr__(self, "_config", config)
+        object.__setattr__(self, "_budget", budget)
+        object.__setattr__(self, "_plan_made", None)
+
+    @classmethod
+    def _of(cls, config: Config, budget: Budget) -> Self:
+        model = object.__new__(cls)
+        model._hold(config, budget)
+        return model
+
+    def _changed(self, **changes: Any) -> Self:
+        return self._of(msgspec.structs.replace(self._config, **changes), self._budget)
+
+    # -- what it is
+
+    @property
+    def provider(self) -> str:
+        """The provider's name."""
+        return self._config.provider
+
+    @property
+    def model(self) -> str:
+        """The model's name at the provider."""
+        return self._config.model
+
+    model_name = model
+
+    def __getattr__(self, name: str) -> Any:
+        if name in SETTINGS:
+            return getattr(self._config.settings, name)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"a model is immutable: use model.with_settings({name}=...), which gives a new one")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError("a model is immutable")
+
+    def __repr__(self) -> str:
+        config = self._config
+        shown = [f"model={config.model!r}"]
+        if type(self) is ChatModel:
+            shown = [repr(f"{config.provider}:{config.model}")]
+        for name in config.settings.__struct_fields__:
+            value = getattr(config.settings, name)
+            if value is not None and name != "extra_headers":
+                shown.append(f"{name}={value!r}")
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        config = msgspec.structs.replace(self._config, key=None, headers={}, http_client=None)
+        return _unpickled, (type(self), config)
+
+    # -- variations
+
+    def with_settings(self, *, stop: str | list[str] | None = None, **settings: Unpack[CallOptions]) -> Self:
+        """A model with other settings; None takes a setting back.
+
+        >>> chat = ChatModel("local").with_settings(temperature=0, max_tokens=20)
+        """
+        given = one_name_each(cast("dict[str, Any]", settings))
+        if stop is not None:
+            given["stop"] = stop
+        return self._changed(settings=settings_of(given, self._config.settings))
+
+    def with_model(self, model: str) -> Self:
+        """The same with another model of the same provider."""
+        return self._changed(model=model)
+
+    def with_tools(
+        self, *tools: Any, tool_choice: str | dict[str, Any] | None = None, parallel_tool_calls: bool | None = None
+    ) -> Self:
+        """A model that may call these tools: functions, `tool` objects, pydantic models, dicts of any provider, MCP tools.
+
+        `tool_choice`: "auto", "none", "required", or the name of the tool that must be called.
+        """
+        from ._tools import as_tool
+
+        changes: dict[str, Any] = {}
+        if tool_choice is not None:
+            changes["tool_choice"] = tool_choice
+        if parallel_tool_calls is not None:
+            changes["parallel_tool_calls"] = parallel_tool_calls
+        settings = settings_of(changes, self._config.settings)
+        made = (*self._config.tools, *(as_tool(t) for t in tools))
+        names = [t.name for t in made]
+        twice = next((n for n in names if n and names.count(n) > 1), None)
+        if twice:
+            raise UsageError(f"two tools are called {twice!r}: give one of them another name=", argument="tools")
+        return self._changed(tools=made, settings=settings)
+
+    def bind_tools(self, tools: Sequence[Any], *, tool_choice: Any = None, **settings: Any) -> Self:
+        """`with_tools` under its other name: a list of tools."""
+        bound = self.with_tools(*tools, tool_choice=tool_choice)
+        return bound.with_settings(**settings) if settings else bound
+
+    def bind(self, **settings: Unpack[CallOptions]) -> Self:
+        """`with_settings` under its other name."""
+        return self.with_settings(**settings)
+
+    def with_retry(
+        self,
+        *,
+        attempts: int | None = None,
+        base: float | None = None,
+        cap: float | None = None,
+        patience: float | None = None,
+    ) -> Self:
+        """A model with another retry policy. `attempts` counts all tries; `base`, `cap` and `patience` are in seconds:
+        the first wait, the longest wait, and the longest Retry-After that is waited for."""
+        fields = {k: v for k, v in {"base": base, "cap": cap, "patience": patience}.items() if v is not None}
+        return self._changed(retry=retry_of(attempts, self._config.retry, "attempts", **fields))
+
+    def with_timeouts(
+        self,
+        *,
+        connect: float | None = None,
+        first_token: float | None = None,
+        idle: float | None = None,
+        total: float | None = None,
+    ) -> Self:
+        """A model with other deadlines, in seconds; what is not given stays."""
+        given = {"connect": connect, "first_token": first_token, "idle": idle, "total": total}
+        have = msgspec.structs.asdict(self._config.timeouts)
+        return self._changed(timeouts=timeouts_of({**have, **{k: v for k, v in given.items() if v is not None}}))
+
+    def with_callbacks(self, *handlers: Any) -> Self:
+        """A model that tells these handlers too."""
+        return self._changed(handlers=(*self._config.handlers, *handlers))
+
+    # -- one call
+
+    def __call__(
+        self,
+        messages: Input,
+        stop: str | list[str] | None = None,
+        callbacks: Any = None,
+        **settings: Unpack[CallOptions],
+    ) -> AIMessage:
+        """The answer to the messages.
+
+        `messages`: a str, a message, a list of messages, (role, text) pairs or OpenAI dicts, or a prompt value. Raises
+        `UsageError` before anything is sent, `ProviderError`, `TransportError` or `ProtocolError` after the last try.
+
+        >>> ChatModel()([HumanMessage(content="Hi")])  # doctest: +SKIP
+        AIMessage(content='Hello!', additional_kwargs={})
+        """
+        if stop is None and callbacks is None and not settings:
+            return run(call_flow(self._plan(), self._call(messages)))
+        return run(call_flow(self._plan(callbacks), self._call(messages, stop, settings)))
+
+    def invoke(
+        self,
+        input: Input,
+        config: Any = None,
+        *,
+        stop: str | list[str] | None = None,
+        callbacks: Any = None,
+        **settings: Unpack[CallOptions],
+    ) -> AIMessage:
+        """The same as calling the model."""
+        return self(input, stop, _callbacks(config, callbacks), **settings)
+
+    async def ainvoke(
+        self,
+        input: Input,
+        config: Any = None,
+        *,
+        stop: str | list[str] | None = None,
+        callbacks: Any = None,
+        **settings: Unpack[CallOptions],
+    ) -> AIMessage:
+        """`invoke` in the async world."""
+        plan = self._plan(_callbacks(config, callbacks))
+        return await arun(call_flow(plan, self._call(input, stop, settings)))
+
+    def stream(
+        self,
+        input: Input,
+        config: Any = None,
+        *,
+        stop: str | list[str] | None = None,
+        callbacks: Any = None,
+        **settings: Unpack[CallOptions],
+    ) -> ChatStream:
+        """The answer as it comes: an iterator of chunks; `.message` is the whole answer at the end.
+
+        >>> for chunk in ChatModel().stream("Hi"):  # doctest: +SKIP
+        ...     print(chunk.text, end="")
+        """
+        plan, call, state = self._plan(_callbacks(config, callbacks)), self._call(input, stop, settings, True), Streaming()
+        return ChatStream(chunks(stream_flow(plan, call, state), state), state)
+
+    def astream(
+        self,
+        input: Input,
+        config: Any = None,
+        *,
+        stop: str | list[str] | None = None,
+        callbacks: Any = None,
+        **settings: Unpack[CallOptions],
+    ) -> AsyncChatStream:
+        """`stream` in the async world: `async for chunk in model.astream(...)`."""
+        plan, call, state = self._plan(_callbacks(config, callbacks)), self._call(input, stop, settings, True), Streaming()
+        return AsyncChatStream(achunks(stream_flow(plan, call, state), state), state)
+
+    # -- many calls
+
+    def batch(
+        self,
+        inputs: Iterable[Input],
+        config: Any = None,
+        *,
+        max_concurrency: int = 50,
+        errors: Errors = "raise",
+        return_exceptions: bool = False,
+        **settings: Any,
+    ) -> list[AIMessage]:
+        """The answers to many inputs, in their order, `max_concurrency` at a time.
+
+        Every item is tried to its end. With `errors="raise"` a `BatchError` comes after all have ended, with every result
+        and error in `.results`; with "return" (or `return_exceptions=True`) errors stand in their items' places.
+        """
+        from ._batch import finished, gather
+
+        results = gather(self, inputs, self._many(config, settings), max_concurrency)
+        return finished(results, "return" if return_exceptions else errors)
+
+    async def abatch(
+        self,
+        inputs: Iterable[Input] | AsyncIterable[Input],
+        config: Any = None,
+        *,
+        max_concurrency: int = 50,
+        errors: Errors = "raise",
+        return_exceptions: bool = False,
+        **settings: Any,
+    ) -> list[AIMessage]:
+        """`batch` in the async world; takes async iterables too."""
+        from ._batch import agather, finished
+
+        results = await agather(self, inputs, self._many(config, settings), max_concurrency)
+        return finished(results, "return" if return_exceptions else errors)
+
+    def batch_as_completed(
+        self, inputs: Iterable[Input], config: Any = None, *, max_concurrency: int = 50, **settings: Any
+    ) -> Iterator[tuple[int, AIMessage | Exception]]:
+        """(index, answer or error) pairs as the items end. Inputs are read as they are needed: memory is O(concurrency)."""
+        from ._batch import as_completed
+
+        return as_completed(self, inputs, self._many(config, settings), max_concurrency)
+
+    def abatch_as_completed(
+        self,
+        inputs: Iterable[Input] | AsyncIterable[Input],
+        config: Any = None,
+        *,
+        max_concurrency: int = 50,
+        **settings: Any,
+    ) -> AsyncIterator[tuple[int, AIMessage | Exception]]:
+        """`batch_as_completed` in the async world."""
+        from ._batch import aas_completed
+
+        return aas_completed(self, inputs, self._many(config, settings), max_concurrency)
+
+    def generate(
+        self,
+        messages: Iterable[Input],
+        stop: str | list[str] | None = None,
+        callbacks: Any = None,
+        *,
+        max_concurrency: int = 50,
+        errors: Errors = "raise",
+        tags: list[str] | None = None,
+        metadata: dict[str, Any] | None = None,
+        **settings: Unpack[CallOptions],
+    ) -> LLMResult:
+        """The answers to several lists of messages: `generations[i]` in their order, the summed tokens in `llm_output`.
+
+        Runs concurrently and loses nothing: with `errors="raise"` a `BatchError` comes after all have ended; with "return"
+        the failed items have no generations and their errors are in `.errors`. `tags` and `metadata` are taken for the
+        sake of 2023 code.
+        """
+        from ._batch import finished, gather
+
+        results = gather(self, messages, self._many(None, settings, stop, callbacks), max_concurrency)
+        return result_of(finished(results, errors))
+
+    async def agenerate(
+        self,
+        messages: Iterable[Input],
+        stop: str | list[str] | None = None,
+        callbacks: Any = None,
+        *,
+        max_concurrency: int = 50,
+        errors: Errors = "raise",
+        tags: list[str] | None = None,
+        metadata: dict[str, Any] | None = None,
+        **settings: Unpack[CallOptions],
+    ) -> LLMResult:
+        """`generate` in the async world."""
+        from ._batch import agather, finished
+
+        results = await agather(self, messages, self._many(None, settings, stop, callbacks), max_concurrency)
+        return result_of(finished(results, errors))
+
+    def generate_prompt(self, prompts: Iterable[Any], stop: Any = None, callbacks: Any = None, **kw: Any) -> LLMResult:
+        """`generate` over prompt values."""
+        return self.generate(prompts, stop, callbacks, **kw)
+
+    # -- the 2023 names
+
+    def predict(self, text: str, *, stop: str | list[str] | None = None, **settings: Any) -> str:
+        """The text of the answer to a text."""
+        return self(_text_input(text), stop, settings.pop("callbacks", None), **settings).text
+
+    def predict_messages(
+        self, messages: Sequence[Message], *, stop: str | list[str] | None = None, **settings: Any
+    ) -> AIMessage:
+        """The answer to messages."""
+        return self(messages, stop, settings.pop("callbacks", None), **settings)
+
+    async def apredict(self, text: str, *, stop: str | list[str] | None = None, **settings: Any) -> str:
+        """`predict` in the async world."""
+        return (await self.ainvoke(_text_input(text), stop=stop, **settings)).text
+
+    async def apredict_messages(
+        self, messages: Sequence[Message], *, stop: str | list[str] | None = None, **settings: Any
+    ) -> AIMessage:
+        """`predict_messages` in the async world."""
+        return await self.ainvoke(messages, stop=stop, **settings)
+
+    def call_as_llm(self, message: str, stop: str | list[str] | None = None, **settings: Any) -> str:
+        """`predict` under its other name."""
+        return self.predict(message, stop=stop, **settings)
+
+    # -- inside
+
+    def _plan(self, callbacks: Any = None) -> Plan:
+        plan = self._plan_made
+        if plan is None:
+            plan = plan_of(self._config, self._budget)
+            object.__setattr__(self, "_plan_made", plan)
+        if callbacks is None:
+            return plan
+        return msgspec.structs.replace(plan, handlers=(*plan.handlers, *handlers_of(callbacks)))
+
+    def _call(self, given: Input, stop: Any = None, settings: Any = None, stream: bool = False) -> Call:
+        config = self._config
+        have = config.settings
+        if settings:
+            have = settings_of(one_name_each(settings), have)
+        if stop is not None:
+            if config.settings.stop is not None:
+                raise UsageError(
+                    "stop is given twice: on the model and in the call; give it in one place", argument="stop"
+                )
+            have = msgspec.structs.replace(have, stop=stop_of(stop))
+        return Call(
+            model=config.model,
+            messages=tuple(messages_of(given)),
+            settings=have,
+            tools=config.tools,
+            output=config.output,
+            stream=stream,
+        )
+
+    def _many(
+        self, config: Any, settings: Any, stop: Any = None, callbacks: Any = None
+    ) -> tuple[Plan, Callable[[Input], Call]]:
+        """The plan and the maker of calls for many inputs; a wrong setting is an error now, not an error per item."""
+        settings = dict(settings)
+        stop = settings.pop("stop", None) if stop is None else stop
+        callbacks = settings.pop("callbacks", None) if callbacks is None else callbacks
+        self._call("check", stop, settings)
+        plan = self._plan(_callbacks(config, callbacks))
+        return plan, lambda given: self._call(given, stop, settings)
+
+
+def _unpickled(cls: type[ChatModel], config: Config) -> ChatModel:
+    return cls._of(config, Budget())
+
+
+def _default() -> str:
+    return os.environ.get("CHATMODELS_MODEL") or "local"
+
+
+def _split(name: str) -> tuple[str, str | None]:
+    if not isinstance(name, str):
+        raise UsageError(f"model is a str such as 'openai:gpt-4o', not {type(name).__name__}", argument="model")
+    head, found, rest = name.partition(":")
+    if not found and not _is_provider(name):
+        raise UsageError(
+            f"{name!r} does not say which provider: write 'provider:model', e.g. 'openai:{name}'", argument="model"
+        )
+    return head, rest or None
+
+
+def _is_provider(name: str) -> bool:
+    try:
+        provider(name)
+    except UsageError:
+        return False
+    return True
+
+
+def _need_model(name: str) -> str:
+    raise UsageError(f"{name} has no default model: give model=, e.g. ChatModel('{name}:...')", argument="model")
+
+
+def _key(given: Any) -> Secret | None:
+    if given is None:
+        return None
+    if hasattr(given, "get_secret_value"):
+        given = given.get_secret_value()
+    if isinstance(given, Secret):
+        return given
+    if not isinstance(given, str):
+        raise UsageError(f"api_key is a str, not {type(given).__name__}", argument="api_key")
+    return Secret(given.strip()) if given.strip() else None
+
+
+def _base_url(given: Any) -> str | None:
+    if given is None or isinstance(given, str):
+        return given.rstrip("/") if given else None
+    return str(given).rstrip("/")
+
+
+def _organization(name: str) -> str | None:
+    if name != "openai":
+        return None
+    return os.environ.get("OPENAI_ORGANIZATION") or os.environ.get("OPENAI_ORG_ID") or None
+
+
+def _http(policy: dict[str, Any], name: str) -> HTTPConfig:
+    proxy = policy.get("proxy") or (os.environ.get("OPENAI_PROXY") if name == "openai" else None) or None
+    verify = policy.get("verify")
+    return HTTPConfig(proxy=proxy, verify=True if verify is None else verify, cert=policy.get("cert"))
+
+
+def _callbacks(config: Any, callbacks: Any) -> Any:
+    if isinstance(config, dict) and config.get("callbacks") is not None:
+        given = handlers_of(config["callbacks"])
+        return (*given, *handlers_of(callbacks))
+    return callbacks
+
+
+def _text_input(text: Any) -> Any:
+    if not isinstance(text, str):
+        raise UsageError(f"predict takes a str, not {type(text).__name__}; use predict_messages", argument="text")
+    return text
+
+
+__all__ = ["AIMessage", "ChatModel", "HumanMessage", "Timeouts"]

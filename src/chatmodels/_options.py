@@ -1,0 +1,221 @@
+"""Keyword arguments of the model classes -> settings and policies. Every mistake is named before anything is sent.
+
+Knows the 2023 spellings (`model_name`, `openai_api_key`, `request_timeout`, ...) and today's; one meaning has one field.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+from typing import Any, TypedDict
+
+import msgspec
+
+from ._call import Settings
+from ._errors import UsageError
+from ._flow import Timeouts
+from ._retry import Retry
+
+
+class CallOptions(TypedDict, total=False):
+    """What one call, or a model for all its calls, may ask for. See `Settings` for what each means."""
+
+    temperature: float | None
+    top_p: float | None
+    top_k: int | None
+    min_p: float | None
+    max_tokens: int | None
+    n: int | None
+    seed: int | None
+    presence_penalty: float | None
+    frequency_penalty: float | None
+    logprobs: bool | None
+    top_logprobs: int | None
+    logit_bias: dict[str, float] | None
+    tool_choice: str | dict[str, Any] | None
+    parallel_tool_calls: bool | None
+    reasoning_effort: str | None
+    reasoning_budget: int | None
+    reasoning_summary: str | None
+    response_format: dict[str, Any] | None
+    modalities: list[str] | None
+    audio: dict[str, Any] | None
+    service_tier: str | None
+    verbosity: str | None
+    user: str | None
+    metadata: dict[str, str] | None
+    store: bool | None
+    extra_body: dict[str, Any] | None
+    extra_headers: dict[str, str] | None
+    model_kwargs: dict[str, Any] | None
+
+
+class ModelOptions(CallOptions, total=False):
+    """What every model class takes. Units: seconds; `max_retries` counts all tries, as in 2023."""
+
+    model_name: str | None
+    api_key: str | None
+    base_url: str | None
+    organization: str | None
+    proxy: str | None
+    stop: str | list[str] | None
+    timeout: float | tuple[float, float] | dict[str, float | None] | Timeouts | None
+    request_timeout: float | tuple[float, float] | None
+    max_retries: int | None
+    streaming: bool
+    callbacks: list[Any] | None
+    headers: dict[str, str] | None
+    verify: bool | str
+    cert: str | tuple[str, str] | None
+    http_client: Any
+
+
+ALIASES = {
+    "model_name": "model",
+    "openai_api_key": "api_key",
+    "openai_api_base": "base_url",
+    "openai_organization": "organization",
+    "openai_proxy": "proxy",
+    "anthropic_api_key": "api_key",
+    "anthropic_api_url": "base_url",
+    "google_api_key": "api_key",
+    "cohere_api_key": "api_key",
+    "mistral_api_key": "api_key",
+    "azure_endpoint": "base_url",
+    "request_timeout": "timeout",
+    "stop_sequences": "stop",
+    "max_completion_tokens": "max_tokens",
+    "max_output_tokens": "max_tokens",
+    "max_tokens_to_sample": "max_tokens",
+    "random_seed": "seed",
+    "default_headers": "headers",
+    "frequencyPenalty": "frequency_penalty",
+}
+
+SETTINGS = frozenset(Settings.__struct_fields__)
+_CONVERTERS: dict[str, Any] = {f.name: f.type for f in msgspec.structs.fields(Settings)}
+_AT_LEAST: dict[str, float] = {"temperature": 0, "max_tokens": 1, "n": 1, "top_k": 0, "top_logprobs": 0, "reasoning_budget": 0}
+
+
+def one_name_each(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments under their one name; the same thing given twice is an error."""
+    out: dict[str, Any] = {}
+    seen: dict[str, str] = {}
+    for name, value in given.items():
+        key = ALIASES.get(name, name)
+        if key in seen and value is not None and out[key] is not None:
+            raise UsageError(f"{seen[key]} and {name} are the same setting: give one of them", argument=name)
+        if value is not None or key not in out:
+            out[key], seen[key] = value, name
+    return out
+
+
+def settings_of(given: Mapping[str, Any], base: Settings | None = None, *, where: str = "") -> Settings:
+    """The settings with these in them. Unknown names are warned about and sent in the body, as in 2023."""
+    fields: dict[str, Any] = {}
+    extra: dict[str, Any] = {}
+    for name, value in given.items():
+        if name in ("extra_body", "model_kwargs"):
+            if value:
+                _take_extra(extra, value, name)
+        elif name in SETTINGS:
+            fields[name] = _checked(name, value)
+        else:
+            warnings.warn(
+                f"{name!r} is not a setting that chatmodels knows; it is sent in the request's body as it is "
+                "(give it in extra_body={...} to say that you mean it)",
+                UserWarning,
+                stacklevel=4,
+            )
+            extra[name] = value
+    for name in extra:
+        if fields.get(name) is not None:
+            raise UsageError(f"{name} is given twice: as {name}= and in the body's extra fields", argument=name)
+    if extra:
+        before = (base.extra_body if base else None) or {}
+        fields["extra_body"] = {**before, **extra}
+    if base is None:
+        return Settings(**fields)
+    return msgspec.structs.replace(base, **fields) if fields else base
+
+
+def _take_extra(extra: dict[str, Any], value: Any, name: str) -> None:
+    if not isinstance(value, Mapping):
+        raise UsageError(f"{name} is a dict of fields for the request's body, not {type(value).__name__}", argument=name)
+    for key, item in value.items():
+        if key in extra:
+            raise UsageError(f"{key} is given twice: in extra_body and in model_kwargs", argument=name)
+        extra[key] = item
+
+
+def _checked(name: str, value: Any) -> Any:
+    if value is None:
+        return None
+    if name == "stop":
+        return stop_of(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UsageError(f"{name} is a finite number, not {value}", argument=name)
+    try:
+        found = msgspec.convert(value, _CONVERTERS[name], strict=True)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{name}={value!r}: {error}", argument=name) from error
+    least = _AT_LEAST.get(name)
+    if least is not None and found < least:
+        raise UsageError(f"{name} is at least {least:g}, not {found!r}", argument=name)
+    return found
+
+
+def stop_of(value: Any) -> tuple[str, ...] | None:
+    """Stop sequences from a str or a list of str; an empty list means none."""
+    items = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, (list, tuple)) else None
+    if items is None or not all(isinstance(s, str) and s for s in items):
+        raise UsageError("stop is a str or a list of non-empty strs", argument="stop")
+    return items or None
+
+
+def timeouts_of(value: Any) -> Timeouts:
+    """Deadlines from a number (the total), a pair (connect, between bytes), a dict or a `Timeouts`."""
+    if value is None:
+        return Timeouts()
+    if isinstance(value, Timeouts):
+        return value
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return Timeouts(total=_seconds(value))
+    if isinstance(value, tuple) and len(value) == 2:
+        return Timeouts(connect=_seconds(value[0]), first_token=_seconds(value[1]), idle=_seconds(value[1]))
+    if isinstance(value, dict) and set(value) <= set(Timeouts.__struct_fields__):
+        return Timeouts(**{k: None if v is None else _seconds(v) for k, v in value.items()})
+    raise UsageError(
+        "timeout is seconds for the whole call, (connect, read) in seconds, or a dict of "
+        f"{', '.join(Timeouts.__struct_fields__)}; got {value!r}",
+        argument="timeout",
+    )
+
+
+def _seconds(value: Any) -> float:
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not value > 0 or not math.isfinite(value):
+        raise UsageError(f"timeout: a number of seconds above 0, not {value!r}", argument="timeout")
+    return float(value)
+
+
+def retry_of(attempts: Any, base: Retry | None = None, argument: str = "max_retries", **fields: Any) -> Retry:
+    """The retry policy with this number of tries in all (0 counts as 1)."""
+    if attempts is not None:
+        if not isinstance(attempts, int) or isinstance(attempts, bool) or attempts < 0:
+            raise UsageError(f"{argument} is a number of tries, 0 or more; got {attempts!r}", argument=argument)
+        fields["attempts"] = max(1, attempts)
+    for name in ("base", "cap", "patience"):
+        if name in fields and not (isinstance(fields[name], (int, float)) and fields[name] >= 0):
+            raise UsageError(f"{name} is a number of seconds, 0 or more; got {fields[name]!r}", argument=name)
+    return msgspec.structs.replace(base or Retry(), **fields)
+
+
+def handlers_of(given: Any) -> tuple[Any, ...]:
+    """Callback handlers from a list, one handler, or a manager that has `.handlers`."""
+    if given is None:
+        return ()
+    if isinstance(given, (list, tuple)):
+        return tuple(given)
+    inner = getattr(given, "handlers", None)
+    return tuple(inner) if isinstance(inner, (list, tuple)) else (given,)

@@ -1,0 +1,104 @@
+"""The table of providers: one row each, data only. A row names its dialect, base URL, key variables and how the key goes.
+
+Outside packages add rows through the entry point group `chatmodels.providers` (an object that is a `Provider`, or a callable
+that gives one or several), or with `register()`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib import import_module
+from typing import Any
+
+import msgspec
+
+from ._errors import UsageError
+
+
+class Provider(msgspec.Struct, frozen=True, kw_only=True):
+    """One host. `dialect` is "module:Class" and `options` what its constructor takes beside the provider's name.
+
+    `auth`: "bearer", "none", "header:NAME" or "query:NAME". `key_env` lists the variables that may hold the key, first one
+    first; `needs_key` is False for local servers. `base_url_env` lists variables that may hold the base URL. `base_url` may
+    hold `{name}` fields, filled from settings or variables of that name in upper case. `takes` lists
+    further keyword arguments of the model class that go to the dialect. `docs` is the page the row was written from, and `checked` the month.
+    """
+
+    name: str
+    dialect: str = "chatmodels.dialects.openai_chat:OpenAIChat"
+    base_url: str = ""
+    key_env: tuple[str, ...] = ()
+    base_url_env: tuple[str, ...] = ()
+    auth: str = "bearer"
+    needs_key: bool = True
+    headers: dict[str, str] = {}
+    options: dict[str, Any] = {}
+    quirks: tuple[str, ...] = ()
+    default_model: str | None = None
+    model_class: str | None = None
+    transport: str = "http"
+    takes: tuple[str, ...] = ()
+    docs: str = ""
+    checked: str = "2026-11"
+
+
+def load(path: str) -> Any:
+    """The object that "module:name" names (our own rows and installed entry points only, never data)."""
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name)
+
+
+_ROWS: dict[str, Provider] = {}
+_entry_points_read = False
+
+
+def register(row: Provider) -> None:
+    """Add a row, or replace the one of that name."""
+    _ROWS[row.name] = row
+
+
+def provider(name: str) -> Provider:
+    """The row of that name; a UsageError lists near names."""
+    found = _rows().get(name)
+    if found is None:
+        _read_entry_points()
+        found = _ROWS.get(name)
+    if found is None:
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, _ROWS, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}?" if near else "see chatmodels.providers() for the names"
+        raise UsageError(f"no provider {name!r}; {hint}", argument="model")
+    return found
+
+
+def providers() -> dict[str, Provider]:
+    """All rows by name, those of installed plug-ins included."""
+    _rows()
+    _read_entry_points()
+    return dict(sorted(_ROWS.items()))
+
+
+def _rows() -> dict[str, Provider]:
+    if not _ROWS:
+        from ._provider_rows import ROWS
+
+        for row in ROWS:
+            _ROWS.setdefault(row.name, row)
+    return _ROWS
+
+
+def _read_entry_points() -> None:
+    global _entry_points_read
+    if _entry_points_read:
+        return
+    _entry_points_read = True
+    from importlib.metadata import entry_points
+
+    for point in entry_points(group="chatmodels.providers"):
+        found = point.load()
+        given = found() if callable(found) else found
+        for row in given if isinstance(given, Iterable) else (given,):
+            if not isinstance(row, Provider):
+                raise UsageError(f"the plug-in {point.name!r} gave no Provider but {type(row).__name__}", argument="model")
+            _ROWS.setdefault(row.name, row)

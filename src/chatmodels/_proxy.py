@@ -1,0 +1,26 @@
+"""Which proxy a request takes: the configured one, else the environment's, as urllib reads it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+if TYPE_CHECKING:
+    from ._http import HTTPConfig
+
+
+def proxy_for(url: str, config: HTTPConfig) -> str:
+    """The proxy's URL; empty for none."""
+    if config.proxy is not None:
+        return _with_scheme(config.proxy)
+    parts = urlsplit(url)
+    found = getproxies()
+    proxy = found.get(parts.scheme) or found.get("all") or ""
+    if not proxy or proxy_bypass(parts.netloc.rpartition("@")[2]):
+        return ""
+    return _with_scheme(proxy)
+
+
+def _with_scheme(proxy: str) -> str:
+    return proxy if not proxy or "://" in proxy else f"http://{proxy}"

@@ -1,0 +1,35 @@
+"""Where a host or a model wants a request a little different: small named functions from request JSON to request JSON.
+
+A row lists the names of its quirks; they are applied once, after encoding. Model facts here only change the encoding: a model
+that is not known is sent as it is, and the provider answers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+Quirk: TypeAlias = Callable[[dict[str, Any], list[str]], None]
+
+#: OpenAI's reasoning models take `max_completion_tokens` only, and no sampling settings (API reference, checked 2026-11).
+_REASONING = re.compile(r"^(o\d|gpt-5)(?!.*chat)")
+_NOT_FOR_REASONING = ("temperature", "top_p", "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs", "logit_bias")
+
+
+def openai_models(body: dict[str, Any], warnings: list[str]) -> None:
+    """Reasoning models: the other name for the token limit, and no sampling settings."""
+    model = str(body.get("model") or "")
+    if not _REASONING.match(model.rpartition("/")[2]):
+        return
+    if "max_tokens" in body:
+        body["max_completion_tokens"] = body.pop("max_tokens")
+    if body.get("reasoning_effort") == "none":
+        return
+    for name in _NOT_FOR_REASONING:
+        if name in body and not (name == "temperature" and body[name] == 1):
+            del body[name]
+            warnings.append(f"{model} does not take {name}: not sent")
+
+
+QUIRKS: dict[str, Quirk] = {"openai_models": openai_models}

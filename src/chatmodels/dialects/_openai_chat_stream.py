@@ -1,0 +1,355 @@
+"""A Chat Completions stream as events. One small function per kind of delta; the usual text delta goes straight through.
+
+The answer is complete when every choice has had a finish reason; `[DONE]` alone does not make it so. Usage comes with
+the last choice, after it, or on several chunks (then cumulative): the last one holds.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .._events import (
+    AudioDelta,
+    ChoiceFinish,
+    End,
+    Event,
+    LogprobsDelta,
+    MessageInfo,
+    PartDone,
+    PartInfo,
+    ReasoningDelta,
+    RefusalDelta,
+    Start,
+    TextDelta,
+    ToolCallDelta,
+    UsageSoFar,
+)
+from .._json import decode_as, dumps_text, loads
+from .._parts import Opaque
+from .._usage import Usage
+from ._base import Dialect, SSEDecoder, make_error, read_error
+from ._openai_chat_wire import (
+    Body,
+    Choice,
+    Delta,
+    add_details,
+    citations_of,
+    content_pieces,
+    decoder,
+    finish_of,
+    images_of,
+    reasoning_text,
+    search_citations,
+    server_tools_of,
+    sound,
+    status_of,
+    tokens_of,
+    usage_of,
+)
+
+
+class _Call:
+    __slots__ = ("id", "index", "name")
+
+    def __init__(self, index: int, id: str | None, name: str | None) -> None:
+        self.index, self.id, self.name = index, id, name
+
+
+class _State:
+    """What is known of one choice: the place of each part, the open calls, how it ended."""
+
+    __slots__ = ("calls", "citations", "details", "finish", "kinds", "next", "number", "open", "raw")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.next = 0
+        self.kinds: dict[str, int] = {}
+        self.calls: list[_Call] = []
+        self.open: dict[Any, _Call] = {}
+        self.details: list[dict[str, Any]] = []
+        self.citations = 0
+        self.finish: str | None = None
+        self.raw: str | None = None
+
+    def place(self, kind: str) -> int:
+        index = self.kinds.get(kind)
+        if index is None:
+            index = self.kinds[kind] = self.new()
+        return index
+
+    def new(self) -> int:
+        index = self.next
+        self.next += 1
+        return index
+
+
+class ChatStream(SSEDecoder):
+    """The decoder of one Chat Completions stream."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        super().__init__(dialect)
+        self._states: dict[int, _State] = {}
+        self._started = False
+        self._model: Any = None
+        self._usage: Usage | None = None
+        self._told: Usage | None = None
+        self._sources: Body | None = None
+        self._decode = decoder.decode
+
+    def frame(self, out: list[Event], frame: tuple[bytes, bytes]) -> None:
+        name, payload = frame
+        if payload[:1] != b"{":
+            if self._marker(out, payload):
+                return
+        try:
+            body = self._decode(payload)
+        except Exception:  # the second reading below raises what is really wrong
+            body = decode_as(decoder, payload, f"{self.dialect.provider}: a stream event")
+        if not self._started or body.model != self._model:
+            self._start(out, body)
+        if body.usage is not None or body.x_groq is not None:
+            self._use(out, body)
+        choices = body.choices
+        if choices:
+            for choice in choices:
+                self._choice(out, choice)
+        elif choices is None or body.error is not None:
+            self._odd(out, name, payload, body)
+        if body.error is not None and choices:
+            self._fail(body.error, payload)
+        if body.search_results is not None or body.citations is not None:
+            self._sources = body
+
+    def _marker(self, out: list[Event], payload: bytes) -> bool:
+        """`[DONE]` and empty data; True when there is nothing to decode."""
+        text = payload.strip()
+        if not text:
+            return True
+        if text != b"[DONE]":
+            return False
+        if not self.ended and self.finish(out):
+            self.ended = True
+        return True
+
+    def _start(self, out: list[Event], body: Body) -> None:
+        model = body.model if isinstance(body.model, str) and body.model else None
+        ident = body.id if isinstance(body.id, str) and body.id else None
+        if model is None and ident is None:
+            return
+        self._started = True
+        self._model = body.model
+        out.append(Start(id=ident, model=model))
+
+    def _use(self, out: list[Event], body: Body) -> None:
+        wire = body.usage
+        if not wire and body.x_groq is not None:
+            inner = body.x_groq.get("usage")
+            wire = inner if isinstance(inner, dict) else None
+            if body.error is None and body.x_groq.get("error"):
+                self._fail({"message": body.x_groq["error"]}, dumps_text(body.x_groq).encode())
+        self._usage = usage_of(wire, self._usage)
+        if self._usage is not None and self._usage != self._told:
+            self._told = self._usage
+            out.append(UsageSoFar(self._usage))
+
+    def _odd(self, out: list[Event], name: bytes, payload: bytes, body: Body) -> None:
+        """An event without choices: an error, a wrapped chunk, or something new that says nothing."""
+        if body.error is not None:
+            self._fail(body.error, payload)
+        if isinstance(body.data, dict) and "choices" in body.data:
+            self.frame(out, (b"", dumps_text(body.data).encode()))
+        elif name == b"error":
+            whole = loads(payload)
+            message, code, kind = read_error(whole)
+            raise make_error(
+                self.dialect.provider, message or "the stream broke off with an error", status=status_of(whole),
+                code=code, kind=kind, body=whole,
+            )  # fmt: skip
+
+    def _fail(self, error: Any, payload: bytes) -> None:
+        message, code, kind = read_error({"error": error})
+        raise make_error(
+            self.dialect.provider, message or "the stream broke off with an error", status=status_of(error),
+            code=code, kind=kind, body=loads(payload),
+        )  # fmt: skip
+
+    def _choice(self, out: list[Event], choice: Choice) -> None:
+        number = choice.index or 0
+        state = self._states.get(number)
+        if state is None:
+            state = self._states[number] = _State(number)
+        delta = choice.delta
+        if delta is not None:
+            text = delta.content
+            if text.__class__ is str and (delta.reasoning_content is None and delta.reasoning is None):
+                if text:
+                    index = state.kinds.get("text")
+                    out.append(TextDelta(text, state.place("text") if index is None else index, number))  # type: ignore[arg-type]
+            else:
+                self._mixed(out, state, delta)
+            if delta.tool_calls is not None or delta.reasoning_details is not None or _rare(delta):
+                self._more(out, state, delta)
+        if choice.logprobs is not None:
+            tokens = tokens_of(choice.logprobs)
+            if tokens:
+                out.append(LogprobsDelta(tokens, number))
+        if choice.error is not None:
+            self._fail(choice.error, dumps_text({"error": choice.error}).encode())
+        if choice.finish_reason:
+            state.finish, state.raw = finish_of(choice.finish_reason), str(choice.finish_reason)
+
+    def _mixed(self, out: list[Event], state: _State, delta: Delta) -> None:
+        text = reasoning_text(delta)
+        if text:
+            out.append(ReasoningDelta(text, state.place("reasoning"), state.number))
+        for kind, value in content_pieces(delta.content):
+            if kind == "other":
+                part = Opaque(provider=self.dialect.provider, kind=str(value.get("type") or ""), data=value)
+                out.append(PartDone(part, state.new(), state.number))
+            elif value:
+                make = TextDelta if kind == "text" else ReasoningDelta
+                out.append(make(value, state.place(kind), state.number))
+
+    def _more(self, out: list[Event], state: _State, delta: Delta) -> None:
+        if delta.reasoning_details:
+            if delta.content.__class__ is str and delta.reasoning is None and delta.reasoning_content is None:
+                text = reasoning_text(delta)
+                if text:
+                    out.append(ReasoningDelta(text, state.place("reasoning"), state.number))
+            add_details(state.details, delta.reasoning_details)
+        for call in delta.tool_calls or ():
+            if isinstance(call, dict):
+                self._call(out, state, call)
+        for name, reader in _RARE:
+            value = getattr(delta, name)
+            if value is not None:
+                reader(self, out, state, value)
+
+    def _call(self, out: list[Event], state: _State, wire: dict[str, Any], legacy: bool = False) -> None:
+        function = wire.get("function")
+        custom = isinstance(wire.get("custom"), dict) and not function
+        inner = wire["custom"] if custom else function if isinstance(function, dict) else {}
+        ident, name = _text(wire.get("id")), _text(inner.get("name"))
+        args = inner.get("input") if custom else inner.get("arguments")
+        call = self._find(state, wire.get("index"), ident, name)
+        new_id = ident if not call.id or call.id == ident else None
+        call.id, call.name = call.id or ident, call.name or name
+        whole = isinstance(args, (dict, list))
+        text = dumps_text(args) if whole else _text(args) or ""
+        out.append(ToolCallDelta(call.index, new_id, name, text, state.number, custom, whole))
+        extra = {k: v for k, v in wire.items() if k not in ("index", "id", "type", "function", "custom") and v}
+        if legacy or extra:
+            data = {"legacy": True} if legacy else {"extra": extra}
+            info = PartInfo(index=call.index, choice=state.number, provider_data={self.dialect.provider: data})
+            out.append(info)
+
+    def _find(self, state: _State, index: Any, ident: str | None, name: str | None) -> _Call:
+        """The call that a delta belongs to: by index; without one by id, else the last; a new id and name begin anew."""
+        found: _Call | None
+        if index is not None:
+            found = state.open.get(index)
+            if found is not None and ident and found.id and ident != found.id and name:
+                found = None
+        elif ident:
+            found = next((c for c in state.calls if c.id == ident), None)
+        else:
+            found = state.calls[-1] if state.calls and not name else None
+        if found is None:
+            found = _Call(state.new(), None, None)
+            state.calls.append(found)
+            if index is not None:
+                state.open[index] = found
+        return found
+
+    def _refusal(self, out: list[Event], state: _State, value: Any) -> None:
+        if isinstance(value, str) and value:
+            out.append(RefusalDelta(value, state.place("refusal"), state.number))
+
+    def _function_call(self, out: list[Event], state: _State, value: Any) -> None:
+        if isinstance(value, dict):
+            self._call(out, state, {"index": "legacy", "function": value}, legacy=True)
+
+    def _audio(self, out: list[Event], state: _State, value: Any) -> None:
+        if isinstance(value, dict):
+            out.append(
+                AudioDelta(state.place("audio"), sound(value.get("data")), _text(value.get("transcript")) or "",
+                           state.number, _text(value.get("id")))
+            )  # fmt: skip
+
+    def _annotations(self, out: list[Event], state: _State, value: Any) -> None:
+        found = citations_of(value)
+        if found:
+            out.append(PartInfo(index=state.place("text"), choice=state.number, citations=found))
+            state.citations += len(found)
+
+    def _images(self, out: list[Event], state: _State, value: Any) -> None:
+        out += [PartDone(p, state.new(), state.number) for p in images_of(value)]
+
+    def _executed(self, out: list[Event], state: _State, value: Any) -> None:
+        for item in value if isinstance(value, list) else ():
+            for part in server_tools_of([item], self.dialect.provider):
+                key = item.get("index", len(state.kinds))
+                out.append(PartDone(part, state.place(f"executed {key}"), state.number))
+
+    def _reasoning_opaque(self, out: list[Event], state: _State, value: Any) -> None:
+        data = {self.dialect.provider: {"message": {"reasoning_opaque": value}}}
+        out.append(MessageInfo(data, state.number))
+
+    def finish(self, out: list[Event]) -> bool:
+        first = self._states.get(0)
+        if first is None or any(s.finish is None for s in self._states.values()):
+            return False
+        for state in self._states.values():
+            self._last_info(out, state)
+        out.append(
+            End(
+                finish_reason=_ending(first).reason,
+                raw_finish_reason=first.raw,
+                usage=self._usage,
+                others={n: _ending(s) for n, s in self._states.items() if n},
+            )
+        )
+        return True
+
+    def _last_info(self, out: list[Event], state: _State) -> None:
+        if state.details:
+            data = {self.dialect.provider: {"reasoning_details": state.details}}
+            if "reasoning" not in state.kinds:
+                out.append(ReasoningDelta("", state.place("reasoning"), state.number))
+            out.append(PartInfo(index=state.place("reasoning"), choice=state.number, provider_data=data))
+        if self._sources is not None and not state.number and not state.citations:
+            found = search_citations(self._sources)
+            if found:
+                out.append(PartInfo(index=state.place("text"), citations=found))
+
+
+def _ending(state: _State) -> ChoiceFinish:
+    finish = state.finish or "unknown"
+    return ChoiceFinish("tool_calls" if state.calls and finish == "stop" else finish, state.raw)
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _rare(delta: Delta) -> bool:
+    return (
+        delta.refusal is not None
+        or delta.function_call is not None
+        or delta.audio is not None
+        or delta.annotations is not None
+        or delta.images is not None
+        or delta.executed_tools is not None
+        or delta.reasoning_opaque is not None
+    )
+
+
+_RARE: tuple[tuple[str, Any], ...] = (
+    ("refusal", ChatStream._refusal),
+    ("function_call", ChatStream._function_call),
+    ("audio", ChatStream._audio),
+    ("annotations", ChatStream._annotations),
+    ("images", ChatStream._images),
+    ("executed_tools", ChatStream._executed),
+    ("reasoning_opaque", ChatStream._reasoning_opaque),
+)

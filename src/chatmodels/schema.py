@@ -1,0 +1,32 @@
+"""Messages and results under their 2023 address: `from chatmodels.schema import AIMessage, HumanMessage, SystemMessage`."""
+
+from __future__ import annotations
+
+from ._inputs import buffer_string as get_buffer_string
+from ._inputs import messages_from_dict, messages_to_dict
+from ._messages import AIMessage, ChatMessage, FunctionMessage, HumanMessage, Message, SystemMessage, ToolMessage
+from ._results import ChatGeneration, LLMResult
+from ._stream import AIMessageChunk
+
+BaseMessage = (AIMessage, ChatMessage, FunctionMessage, HumanMessage, SystemMessage, ToolMessage)
+ChatResult = LLMResult
+Generation = ChatGeneration
+
+__all__ = [
+    "AIMessage",
+    "AIMessageChunk",
+    "BaseMessage",
+    "ChatGeneration",
+    "ChatMessage",
+    "ChatResult",
+    "FunctionMessage",
+    "Generation",
+    "HumanMessage",
+    "LLMResult",
+    "Message",
+    "SystemMessage",
+    "ToolMessage",
+    "get_buffer_string",
+    "messages_from_dict",
+    "messages_to_dict",
+]
