@@ -160,6 +160,8 @@ def _checked(name: str, value: Any) -> Any:
         found = msgspec.convert(value, _CONVERTERS[name], strict=True)
     except msgspec.ValidationError as error:
         raise UsageError(f"{name}={value!r}: {error}", argument=name) from error
+    if isinstance(value, int) and isinstance(found, float):
+        found = value  # 0 stays 0 on the wire
     least = _AT_LEAST.get(name)
     if least is not None and found < least:
         raise UsageError(f"{name} is at least {least:g}, not {found!r}", argument=name)

@@ -13,6 +13,8 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, repr_
     So the classes that are priced differently are disjoint: `uncached_input_tokens` (what is left of the input),
     `cache_read_tokens`, `cache_write_tokens` (of which `cache_write_1h_tokens` live for an hour). `reasoning_tokens`
     are part of the output. None means that the provider did not say. `estimated` marks counts that are ours.
+    `inconsistent` marks a provider's counts in which a part is larger than its total: they are kept as they came, and
+    `uncached_input_tokens` is then 0, never negative.
     """
 
     input_tokens: int | None = None
@@ -24,9 +26,12 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, repr_
     input_audio_tokens: int | None = None
     output_audio_tokens: int | None = None
     estimated: bool = False
+    inconsistent: bool = False
     raw: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
+        if self.inconsistent:
+            return
         cached = (self.cache_read_tokens or 0) + (self.cache_write_tokens or 0)
         if cached and self.input_tokens is not None and cached > self.input_tokens:
             raise ValueError(
@@ -51,14 +56,18 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, repr_
         """Input tokens that were neither read from nor written to a prompt cache."""
         if self.input_tokens is None:
             return None
-        return self.input_tokens - (self.cache_read_tokens or 0) - (self.cache_write_tokens or 0)
+        return max(0, self.input_tokens - (self.cache_read_tokens or 0) - (self.cache_write_tokens or 0))
 
     def __add__(self, other: Usage) -> Usage:
         """The sum, class by class; a count that neither has stays None."""
         if not isinstance(other, Usage):  # pyright: ignore[reportUnnecessaryIsInstance]
             return NotImplemented
         sums = {name: _add(getattr(self, name), getattr(other, name)) for name in COUNTS}
-        return Usage(**sums, estimated=self.estimated or other.estimated)
+        return Usage(
+            **sums,
+            estimated=self.estimated or other.estimated,
+            inconsistent=self.inconsistent or other.inconsistent,
+        )
 
 
 COUNTS = tuple(f for f in Usage.__struct_fields__ if f.endswith("_tokens"))
@@ -73,22 +82,17 @@ def _add(a: int | None, b: int | None) -> int | None:
 def make_usage(
     input_tokens: int | None, output_tokens: int | None, *, raw: dict[str, Any] | None = None, **parts: int | None
 ) -> Usage | None:
-    """Usage from a provider's numbers, which need not add up: a part larger than its total is cut to it.
+    """Usage from a provider's numbers, which need not add up: then they are kept and marked `inconsistent`.
 
     None when the provider gave neither total.
     """
     if input_tokens is None and output_tokens is None:
         return None
-    if input_tokens is not None:
-        left = input_tokens
-        for name in ("cache_read_tokens", "cache_write_tokens"):
-            value = parts.get(name)
-            if value:
-                parts[name] = min(value, left)
-                left -= parts[name] or 0
-    if output_tokens is not None and parts.get("reasoning_tokens"):
-        parts["reasoning_tokens"] = min(parts["reasoning_tokens"] or 0, output_tokens)
-    return Usage(input_tokens=input_tokens, output_tokens=output_tokens, raw=raw, **parts)
+    cached = (parts.get("cache_read_tokens") or 0) + (parts.get("cache_write_tokens") or 0)
+    odd = (input_tokens is not None and cached > input_tokens) or (
+        output_tokens is not None and (parts.get("reasoning_tokens") or 0) > output_tokens
+    )
+    return Usage(input_tokens=input_tokens, output_tokens=output_tokens, raw=raw, inconsistent=odd, **parts)
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, repr_omit_defaults=True):

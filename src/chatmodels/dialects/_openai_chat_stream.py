@@ -1,7 +1,8 @@
 """A Chat Completions stream as events. One small function per kind of delta; the usual text delta goes straight through.
 
-The answer is complete when every choice has had a finish reason; `[DONE]` alone does not make it so. Usage comes with
-the last choice, after it, or on several chunks (then cumulative): the last one holds.
+The answer is complete when every choice has had a finish reason. `[DONE]` alone does not make it so; `[DONE]` after the
+usage does (Snowflake, and OpenRouter's failed upstreams, leave the finish reason out): then the reason is "unknown", and a
+warning says so. Usage comes with the last choice, after it, or on several chunks (then cumulative): the last one holds.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from .._events import (
     TextDelta,
     ToolCallDelta,
     UsageSoFar,
+    Warned,
 )
 from .._json import decode_as, dumps_text, loads
 from .._parts import Opaque
@@ -127,7 +129,7 @@ class ChatStream(SSEDecoder):
             return True
         if text != b"[DONE]":
             return False
-        if not self.ended and self.finish(out):
+        if not self.ended and self._finish(out, done=True):
             self.ended = True
         return True
 
@@ -296,9 +298,16 @@ class ChatStream(SSEDecoder):
         out.append(MessageInfo(data, state.number))
 
     def finish(self, out: list[Event]) -> bool:
+        return self._finish(out, done=False)
+
+    def _finish(self, out: list[Event], *, done: bool) -> bool:
         first = self._states.get(0)
-        if first is None or any(s.finish is None for s in self._states.values()):
+        if first is None:
             return False
+        if any(s.finish is None for s in self._states.values()):
+            if not (done and self._usage is not None):
+                return False
+            out.append(Warned(f"{self.dialect.provider} ended the answer without a finish reason"))
         for state in self._states.values():
             self._last_info(out, state)
         out.append(

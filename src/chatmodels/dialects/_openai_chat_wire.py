@@ -4,13 +4,13 @@ streams share (usage, finish reasons, content lists, citations). Unknown fields 
 
 from __future__ import annotations
 
+import json
 from base64 import b64decode
 from binascii import Error as Base64Error
 from typing import Any
 
 import msgspec
 
-from .._json import dumps_text
 from .._parts import Citation, Image, Part, ServerTool
 from .._usage import Usage, make_usage
 
@@ -135,7 +135,7 @@ def content_pieces(content: Any) -> list[tuple[str, Any]]:
     if isinstance(content, str):
         return [("text", content)]
     if isinstance(content, dict):
-        return [("text", dumps_text(content))]
+        return [("text", json.dumps(content, ensure_ascii=False))]
     if not isinstance(content, list):
         return []
     return [piece for item in content for piece in _item_pieces(item)]
