@@ -1,0 +1,72 @@
+"""The works of the embedded model: ours against the engine called directly. No server, all processors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.bench import Bench
+from harness.peers import OURS, OURS_LOCAL, XLLAMACPP, Peer
+from harness.processes import ALL_CPUS, Worker, WorkerError
+from harness.rows import Outcome, Row, Sample, alternate, fill
+
+TOGETHER = 8
+
+
+def local(bench: Bench) -> Outcome:
+    """Tokens per second of one answer and of eight at once; the time and the memory of loading the model."""
+    rows = {
+        "load": Row("local-load", "local", "embedded model: to the first token, in a running process", "s"),
+        "memory": Row("local-memory", "local", "embedded model: memory of the process then", "MB"),
+        "single": Row("local-single", "local", "embedded model, one answer", "tokens/s"),
+        "eight": Row("local-eight", "local", f"embedded model, {TOGETHER} answers at once", "tokens/s"),
+    }
+    outcome = Outcome(list(rows.values()))
+    # The row's column of ours is the subject's, so our adapter for the local model goes by that name here.
+    contestants: dict[str, Peer] = {XLLAMACPP.name: XLLAMACPP}
+    if bench.subject == OURS.name:
+        contestants[OURS.name] = OURS_LOCAL
+    running: dict[str, Worker] = {}
+    try:
+        for name, peer in contestants.items():
+            try:
+                running[name] = Worker(peer, "", ALL_CPUS, bench.errors)
+                first = tokens(running[name], 1)
+                rows["load"].values[name] = first["wall"]
+                rows["memory"].values[name] = first["peak"] / 1e6
+                ask_eight(running[name], 4)
+            except WorkerError as error:
+                outcome.failures[name] = error.last_line
+        measure(bench, running, rows, outcome)
+    finally:
+        for worker in running.values():
+            worker.close()
+    return outcome
+
+
+def tokens(worker: Worker, most: int, number: int = 0) -> dict[str, Any]:
+    return worker.ask({"do": "repeat", "method": "tokens", "count": 1, "arguments": [most, number]})
+
+
+def ask_eight(worker: Worker, most: int) -> dict[str, Any]:
+    return worker.ask(
+        {"do": "repeat", "method": "tokens_together", "count": 1, "arguments": [most, TOGETHER]}
+    )
+
+
+def measure(bench: Bench, running: dict[str, Worker], rows: dict[str, Row], outcome: Outcome) -> None:
+    single, eight = bench.scaled(256, 48), bench.scaled(64, 16)
+
+    def one(name: str, number: int) -> Sample:
+        # Both get the same new prompt in a round: nobody's prompt cache helps.
+        answer = tokens(running[name], single, number + 100)
+        return {"rate": answer["result"] / answer["wall"]}
+
+    def many(name: str, _: int) -> Sample:
+        answer = ask_eight(running[name], eight)
+        return {"rate": answer["result"] / answer["wall"]}
+
+    able = [name for name in running if name not in outcome.failures]
+    subject = OURS.name if OURS.name in able else None
+    others = [name for name in able if name != subject]
+    fill(rows["single"], "rate", alternate(outcome, subject, others, bench.rounds, one))
+    fill(rows["eight"], "rate", alternate(outcome, subject, others, bench.rounds, many))
