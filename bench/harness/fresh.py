@@ -26,8 +26,9 @@ UNWANTED = (
 def importing(bench: Bench) -> Outcome:
     """Wall time of an import in a fresh process, less that of the same interpreter doing nothing."""
     row = Row("import", "import", "import, over a bare interpreter", "ms")
-    loads = Row("import-loads", "import", "HTTP, asyncio, ssl, pydantic or rich modules loaded by it", "")
-    outcome = Outcome([row, loads])
+    names = Row("import-names", "import", "import of the class that makes calls", "ms")
+    loads = Row("import-loads", "import", "HTTP, asyncio, ssl, pydantic or rich modules loaded by import", "")
+    outcome = Outcome([row, names, loads])
     able: list[str] = []
     for name in bench.everyone:
         peer = PEERS[name]
@@ -35,7 +36,7 @@ def importing(bench: Bench) -> Outcome:
             continue
         code = f"{peer.importing}\nimport sys\nprint(len([m for m in {UNWANTED!r} if m in sys.modules]))"
         try:
-            run_fresh(peer.env, peer.importing)  # from a cold disk it would be another measurement
+            run_fresh(peer.env, peer.naming)  # from a cold disk it would be another measurement
             loads.values[name] = float(run_fresh(peer.env, code)[1])
             able.append(name)
         except WorkerError as error:
@@ -43,11 +44,15 @@ def importing(bench: Bench) -> Outcome:
 
     def slot(name: str, _: int) -> Sample:
         peer = PEERS[name]
-        bare = min(run_fresh(peer.env, "pass")[0] for _ in range(2))
-        full = min(run_fresh(peer.env, peer.importing)[0] for _ in range(2))
-        return {"wall": (full - bare) * 1e3}
+        bare, full, named = (
+            min(run_fresh(peer.env, code)[0] for _ in range(2))
+            for code in ("pass", peer.importing, peer.naming)
+        )
+        return {"import": (full - bare) * 1e3, "names": (named - bare) * 1e3}
 
-    fill(row, "wall", alternate_able(bench, outcome, able, slot))
+    taken = alternate_able(bench, outcome, able, slot)
+    fill(row, "import", taken)
+    fill(names, "names", taken)
     return outcome
 
 

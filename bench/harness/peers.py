@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Peer:
-    """`adapter` is a module in bench/clients; `first_answer` prints an answer from the server at `{url}`."""
+    """`adapter` is a module in bench/clients; `first_answer` prints an answer from the server at `{url}`.
+
+    `importing` loads the package, `naming` what one goes on with (some packages load it only then).
+    """
 
     name: str
     label: str
@@ -15,6 +18,7 @@ class Peer:
     adapter: str
     package: str
     importing: str = ""
+    naming: str = ""
     first_answer: str = ""
     local: bool = False
 
@@ -26,6 +30,7 @@ OURS = Peer(
     adapter="ours",
     package="chatmodels",
     importing="import chatmodels",
+    naming="from chatmodels import ChatOpenAI, HumanMessage",
     first_answer="""
 from chatmodels import ChatOpenAI, HumanMessage
 chat = ChatOpenAI(model="gpt-4o", openai_api_key="x", base_url="{url}")
@@ -39,6 +44,7 @@ OPENAI = Peer(
     adapter="openai_sdk",
     package="openai",
     importing="import openai",
+    naming="from openai import OpenAI",
     first_answer="""
 from openai import OpenAI
 client = OpenAI(api_key="x", base_url="{url}")
@@ -53,6 +59,7 @@ LANGCHAIN = Peer(
     adapter="langchain_client",
     package="langchain-openai",
     importing="import langchain_openai",
+    naming="from langchain_openai import ChatOpenAI",
     first_answer="""
 from langchain_openai import ChatOpenAI
 chat = ChatOpenAI(model="gpt-4o", api_key="x", base_url="{url}")
@@ -66,6 +73,7 @@ LITELLM = Peer(
     adapter="litellm_client",
     package="litellm",
     importing="import litellm",
+    naming="from litellm import completion",
     first_answer="""
 import litellm
 answer = litellm.completion(model="openai/gpt-4o", api_base="{url}", api_key="x",
@@ -79,7 +87,8 @@ PYDANTIC_AI = Peer(
     env="pydantic-ai",
     adapter="pydantic_ai_client",
     package="pydantic-ai-slim",
-    importing="import pydantic_ai, pydantic_ai.models.openai",
+    importing="import pydantic_ai",
+    naming="from pydantic_ai.models.openai import OpenAIChatModel",
     first_answer="""
 from pydantic_ai import ModelRequest
 from pydantic_ai.direct import model_request_sync
@@ -96,6 +105,7 @@ URLLIB3 = Peer(
     adapter="bare_urllib3",
     package="urllib3",
     importing="import urllib3, msgspec",
+    naming="from urllib3 import PoolManager\nfrom msgspec import json",
     first_answer="""
 import msgspec, urllib3
 body = msgspec.json.encode({{"model": "gpt-4o", "messages": [{{"role": "user", "content": "hi"}}]}})
@@ -110,6 +120,7 @@ AIOHTTP = Peer(
     adapter="bare_aiohttp",
     package="aiohttp",
     importing="import aiohttp, msgspec",
+    naming="from aiohttp import ClientSession\nfrom msgspec import json",
     first_answer="""
 import aiohttp, asyncio, msgspec
 async def main():
