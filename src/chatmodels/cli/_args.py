@@ -1,0 +1,95 @@
+"""The command line of `chatmodels`: what may be written, and what it means."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from .._errors import UsageError
+from .._json import loads
+from .._version import __version__
+
+COMMANDS = ("chat", "models")
+
+_EPILOG = """\
+examples:
+  chatmodels "Translate this sentence from English to French: I love programming."
+  chatmodels -m openai:gpt-4o-mini -s "Answer in one line." -o temperature=0 "Why is the sky blue?"
+  cat notes.txt | chatmodels "Summarise this."
+  chatmodels chat -m anthropic:claude-sonnet-4-5
+  chatmodels models
+
+The model is -m, else the variable CHATMODELS_MODEL, else the embedded model, which needs no key and no network.
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of a plain question."""
+    made = argparse.ArgumentParser(
+        prog="chatmodels",
+        usage="chatmodels [options] PROMPT\n       chatmodels chat [options]\n       chatmodels models",
+        description="Ask a chat model; the answer streams to the terminal.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("prompt", nargs="*", metavar="PROMPT", help="the question; what is piped in follows it")
+    shared(made)
+    made.add_argument("--json", action="store_true", help="print the whole answer as one line of JSON (with its usage)")
+    made.add_argument("--no-stream", action="store_true", help="wait for the whole answer")
+    made.add_argument("--usage", action="store_true", help="print token counts and the finish reason to standard error")
+    made.add_argument("--version", action="version", version=f"chatmodels {__version__}")
+    return made
+
+
+def chat_parser() -> argparse.ArgumentParser:
+    """The parser of `chatmodels chat`."""
+    made = argparse.ArgumentParser(
+        prog="chatmodels chat",
+        description="A conversation in the terminal. Ctrl-C stops the answer, Ctrl-D (or /exit) ends the program.",
+    )
+    shared(made)
+    return made
+
+
+def models_parser() -> argparse.ArgumentParser:
+    """The parser of `chatmodels models`."""
+    made = argparse.ArgumentParser(
+        prog="chatmodels models", description="What is configured: providers, and which keys are found (never their values)."
+    )
+    made.add_argument("--json", action="store_true", help="as JSON")
+    return made
+
+
+def shared(made: argparse.ArgumentParser) -> None:
+    """Options of every command that asks a model."""
+    made.add_argument("-m", "--model", help="provider:model, e.g. openai:gpt-4o-mini, or local")
+    made.add_argument("-s", "--system", help="the system message")
+    made.add_argument(
+        "-o", "--option", action="append", default=[], metavar="NAME=VALUE",
+        help="a setting of the call, e.g. temperature=0, max_tokens=100 (repeat for more)",
+    )  # fmt: skip
+    made.add_argument("--base-url", help="another address for the provider")
+    made.add_argument("--timeout", type=float, metavar="SECONDS", help="for the whole call")
+
+
+def model_of(given: argparse.Namespace) -> Any:
+    """The model that the options name."""
+    from .._model import ChatModel
+
+    options: dict[str, Any] = dict(option(text) for text in given.option)
+    if given.base_url:
+        options["base_url"] = given.base_url
+    if given.timeout is not None:
+        options["timeout"] = given.timeout
+    return ChatModel(given.model, **options)
+
+
+def option(text: str) -> tuple[str, Any]:
+    """`name=value`; the value is read as JSON where it is JSON, else as text."""
+    name, found, value = text.partition("=")
+    if not found or not name.strip():
+        raise UsageError(f"-o takes name=value, e.g. -o temperature=0; got {text!r}", argument="-o")
+    try:
+        return name.strip(), loads(value)
+    except ValueError:
+        return name.strip(), value
