@@ -1,0 +1,503 @@
+"""Python annotations read into a small tree of nodes, which JSON Schemas and conversions are made from.
+
+Owns all that is known of annotations: generics, `Annotated`, forward references, and the kinds of classes
+that count as objects. Knows nothing of JSON Schema's keywords beyond those that `Annotated` can carry.
+pydantic is never imported here: a type that is pydantic's own brings it along, already loaded.
+"""
+
+from __future__ import annotations
+
+import collections
+import collections.abc
+import dataclasses
+import datetime
+import enum
+import sys
+import types
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TypeVar, Union
+
+import msgspec
+
+from ._errors import UsageError
+from ._schema_docs import Doc, parse_doc
+from ._schema_nodes import (
+    MISSING,
+    AliasNode,
+    AnyNode,
+    ArrayNode,
+    ChoiceNode,
+    Field,
+    ForeignNode,
+    MapNode,
+    MetaNode,
+    Node,
+    ObjectNode,
+    ScalarNode,
+    TextNode,
+    TupleNode,
+    UnionNode,
+    without_meta,
+)
+from ._schema_walk import is_array, is_object
+
+__all__ = ["Reader", "hints_of", "is_object_type", "node_of"]
+
+
+_ACCEPTED = (
+    "str, int, float, bool, None, Any, Literal, Enum, Optional and Union, list, tuple, set, dict, dataclass, "
+    "TypedDict, NamedTuple, msgspec.Struct, pydantic model, datetime, date, time, timedelta, UUID, Decimal, "
+    "bytes, Path, and Annotated, NewType or generic forms of these"
+)
+
+
+_SCALARS: dict[Any, Literal["string", "integer", "number", "boolean", "null"]] = {
+    str: "string",
+    int: "integer",
+    float: "number",
+    bool: "boolean",
+    None: "null",
+    types.NoneType: "null",
+}
+_ARRAYS: dict[Any, Callable[[list[Any]], Any]] = {
+    list: list,
+    set: set,
+    frozenset: frozenset,
+    collections.deque: collections.deque,
+    collections.abc.Sequence: list,
+    collections.abc.MutableSequence: list,
+    collections.abc.Collection: list,
+    collections.abc.Iterable: list,
+    collections.abc.Set: frozenset,
+    collections.abc.MutableSet: set,
+}
+_SETS = (set, frozenset, collections.abc.Set, collections.abc.MutableSet)
+_MAPS: dict[Any, Callable[[dict[Any, Any]], Any]] = {
+    dict: dict,
+    collections.OrderedDict: collections.OrderedDict,
+    collections.abc.Mapping: dict,
+    collections.abc.MutableMapping: dict,
+}
+_TEXTS: dict[Any, str] = {
+    datetime.datetime: "date-time",
+    datetime.date: "date",
+    datetime.time: "time",
+    datetime.timedelta: "duration",
+    bytes: "base64",
+    bytearray: "base64",
+}
+# Named rather than imported: the pure layers take no uuid, and decimal and pathlib would cost import time.
+_TEXTS_BY_NAME = {("uuid", "UUID"): "uuid", ("decimal", "Decimal"): "decimal"}
+_WRAPPERS = {"Required", "NotRequired", "ReadOnly", "Final", "ClassVar", "Unpack"}
+_NUMERIC_KEYWORDS = {
+    "gt": "exclusiveMinimum",
+    "ge": "minimum",
+    "lt": "exclusiveMaximum",
+    "le": "maximum",
+    "multiple_of": "multipleOf",
+}
+
+
+def node_of(tp: Any) -> Node:
+    """The node of an annotation. Raises `UsageError` for a type that has no JSON form."""
+    return Reader().read(tp)
+
+
+def is_object_type(tp: Any) -> bool:
+    """Whether a class is one of those that become JSON objects by their fields."""
+    return (
+        dataclasses.is_dataclass(tp)
+        or _is_struct(tp)
+        or _is_typed_dict(tp)
+        or _is_named_tuple(tp)
+        or _is_foreign(tp)
+    )
+
+
+class Reader:
+    """Reads annotations; one reader gives one node per class, so recursive types become cyclic trees."""
+
+    def __init__(self) -> None:
+        self._seen: dict[Any, Node] = {}
+
+    def read(self, tp: Any) -> Node:
+        """The node of one annotation."""
+        origin = typing.get_origin(tp)
+        if origin is not None:
+            return self._generic(tp, origin, typing.get_args(tp))
+        if tp is Any or tp is object:
+            return AnyNode()
+        if isinstance(tp, collections.abc.Hashable) and tp in _SCALARS:
+            return ScalarNode(_SCALARS[tp])
+        if isinstance(tp, type):
+            return self._class(tp)
+        return self._special(tp)
+
+    def _special(self, tp: Any) -> Node:
+        if isinstance(tp, TypeVar):
+            return self._type_var(tp)
+        if type(tp).__name__ == "NewType":
+            return self.read(tp.__supertype__)
+        if _is_alias(tp):
+            return self._alias(tp, tp, tp.__value__)
+        if isinstance(tp, str | typing.ForwardRef):
+            raise UsageError(
+                f"the type {tp!r} is only a name that cannot be resolved here; pass the class itself",
+                argument="type",
+            )
+        if _is_foreign(tp):
+            return self._foreign(tp)
+        raise _unsupported(tp)
+
+    def _type_var(self, tp: Any) -> Node:
+        if tp.__constraints__:
+            return self._union(tp.__constraints__)
+        return self.read(tp.__bound__) if tp.__bound__ is not None else AnyNode()
+
+    def _alias(self, key: Any, tp: Any, value: Any) -> Node:
+        if key not in self._seen:
+            node = AliasNode(tp.__name__, AnyNode())
+            self._seen[key] = node
+            node.target = self.read(value)
+            if node.target is node:
+                raise UsageError(f"the type alias {tp.__name__} is only itself", argument="type")
+        return self._seen[key]
+
+    def _class(self, tp: type[Any]) -> Node:
+        # An object's fields come first: a class can be, say, a dataclass and pydantic's too.
+        if _is_foreign(tp):
+            return self._foreign(tp)
+        if is_object_type(tp):
+            return self._object(tp, ())
+        if issubclass(tp, enum.Enum):
+            return ChoiceNode(tuple((_json_choice(m.value, tp), m) for m in tp))
+        if kind := _text_kind(tp):
+            return TextNode(tp, kind)
+        if tp in _ARRAYS or tp is tuple:
+            return ArrayNode(AnyNode(), _ARRAYS.get(tp, tuple), tp in _SETS)
+        if tp in _MAPS:
+            return MapNode(ScalarNode("string"), AnyNode(), _MAPS[tp])
+        raise _unsupported(tp)
+
+    def _foreign(self, tp: Any) -> Node:
+        key = ("pydantic", tp)
+        if key not in self._seen:
+            self._seen[key] = _foreign(tp)
+        return self._seen[key]
+
+    def _generic(self, tp: Any, origin: Any, args: tuple[Any, ...]) -> Node:
+        if origin is typing.Annotated:
+            return self._annotated(args[0], args[1:])
+        if origin is Union or origin is types.UnionType:
+            return self._union(args)
+        if origin is Literal:
+            return ChoiceNode(tuple((_json_choice(value, tp), value) for value in args))
+        if _word(origin) in _WRAPPERS:
+            return self.read(args[0])
+        if origin is tuple:
+            return self._tuple(args)
+        if origin in _ARRAYS:
+            return ArrayNode(self.read(args[0]), _ARRAYS[origin], origin in _SETS)
+        if origin in _MAPS:
+            return self._map(origin, args)
+        return self._generic_class(tp, origin, args)
+
+    def _generic_class(self, tp: Any, origin: Any, args: tuple[Any, ...]) -> Node:
+        if _is_foreign(tp):
+            return self._foreign(tp)
+        if _is_alias(origin):
+            bindings = dict(zip(origin.__type_params__, args, strict=True))
+            return self._alias((origin, args), origin, _bind(origin.__value__, bindings))
+        if is_object_type(origin):
+            return self._object(origin, args)
+        raise _unsupported(tp)
+
+    def _tuple(self, args: tuple[Any, ...]) -> Node:
+        if len(args) == 2 and args[1] is Ellipsis:
+            return ArrayNode(self.read(args[0]), tuple)
+        return TupleNode(tuple(self.read(arg) for arg in args))
+
+    def _map(self, origin: Any, args: tuple[Any, ...]) -> Node:
+        key = self.read(args[0])
+        plain = without_meta(key)
+        textual = isinstance(plain, TextNode | ChoiceNode)
+        if not textual and not (isinstance(plain, ScalarNode) and plain.kind in ("string", "integer")):
+            raise UsageError(
+                f"the keys of {origin.__name__}[{args[0]!r}, ...] cannot be JSON keys; use str, int, "
+                "Literal, Enum, date or UUID keys",
+                argument="type",
+            )
+        return MapNode(key, self.read(args[1]), _MAPS[origin])
+
+    def _union(self, args: tuple[Any, ...]) -> Node:
+        options = tuple(self.read(arg) for arg in args if arg is not msgspec.UnsetType)
+        return options[0] if len(options) == 1 else UnionNode(options)
+
+    def _annotated(self, tp: Any, metadata: tuple[Any, ...]) -> Node:
+        inner = self.read(tp)
+        keywords, description = _metadata(metadata, inner)
+        return MetaNode(inner, keywords, description) if keywords or description else inner
+
+    def _object(self, tp: Any, args: tuple[Any, ...]) -> Node:
+        key = (tp, args)
+        if key not in self._seen:
+            node = _empty_object(tp, _object_name(tp, args))
+            self._seen[key] = node
+            doc = _class_doc(tp)
+            node.description = doc.summary
+            bindings = bindings_of(tp, args)
+            hints = {name: _bind(hint, bindings) for name, hint in hints_of(tp).items()}
+            node.fields = [self._field(raw, hints, doc) for raw in _raw_fields(tp, hints)]
+        return self._seen[key]
+
+    def _field(self, raw: _RawField, hints: Mapping[str, Any], doc: Doc) -> Field:
+        node = self.read(hints.get(raw.name, Any))
+        said = node.description if isinstance(node, MetaNode) else None
+        description = said or raw.description or doc.parameters.get(raw.name)
+        return Field(raw.name, raw.wire, node, raw.required, raw.default, description)
+
+
+def hints_of(
+    value: Any, globalns: dict[str, Any] | None = None, localns: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The resolved annotations of a class or function; a name that cannot be found is a `UsageError`."""
+    names = dict(localns or {})
+    if isinstance(value, type):
+        names.setdefault(value.__name__, value)
+    try:
+        return typing.get_type_hints(value, globalns, names or None, include_extras=True)
+    except NameError as error:
+        raise UsageError(
+            f"{getattr(value, '__qualname__', value)!s} is annotated with the name {error.name!r}, which is "
+            "not defined where it was written; define or import it at module level",
+            argument="type",
+        ) from error
+
+
+# Kinds of classes
+
+
+def _is_struct(tp: Any) -> bool:
+    return isinstance(tp, type) and issubclass(tp, msgspec.Struct)
+
+
+def _is_typed_dict(tp: Any) -> bool:
+    # Not typing.is_typeddict: that one does not know the TypedDict of typing_extensions.
+    return hasattr(tp, "__required_keys__") and isinstance(tp, type) and issubclass(tp, dict)
+
+
+def _is_named_tuple(tp: Any) -> bool:
+    return hasattr(tp, "_fields") and isinstance(tp, type) and issubclass(tp, tuple)
+
+
+def _is_foreign(tp: Any) -> bool:
+    return hasattr(tp, "__get_pydantic_core_schema__") or hasattr(tp, "__pydantic_validator__")
+
+
+def _is_alias(tp: Any) -> bool:
+    return type(tp).__name__ == "TypeAliasType"
+
+
+def _foreign(tp: Any) -> ForeignNode:
+    pydantic: Any = sys.modules["pydantic"]
+    adapter = pydantic.TypeAdapter(tp)
+    try:
+        return ForeignNode(tp, adapter, adapter.json_schema())
+    except pydantic.PydanticInvalidForJsonSchema as error:
+        raise UsageError(f"pydantic has no JSON Schema for {tp!r}: {error}", argument="type") from error
+
+
+def _word(origin: Any) -> str:
+    return str(getattr(origin, "_name", None) or getattr(origin, "__name__", ""))
+
+
+def _text_kind(tp: type[Any]) -> str | None:
+    if tp in _TEXTS:
+        return _TEXTS[tp]
+    if any(base.__name__ == "PurePath" and base.__module__.startswith("pathlib") for base in tp.__mro__):
+        return "path"
+    return _TEXTS_BY_NAME.get((tp.__module__, tp.__name__))
+
+
+def _json_choice(value: Any, tp: Any) -> Any:
+    plain = value.value if isinstance(value, enum.Enum) else value
+    if plain is None or type(plain) in (str, int, float, bool):
+        return plain
+    if isinstance(plain, str | int | float):
+        return msgspec.to_builtins(plain)
+    raise UsageError(
+        f"{tp!r} has the value {value!r}, which JSON cannot carry; use str or int values", argument="type"
+    )
+
+
+def _unsupported(tp: Any) -> UsageError:
+    return UsageError(f"the type {tp!r} has no JSON form; accepted are {_ACCEPTED}", argument="type")
+
+
+# Fields of object classes
+
+
+@dataclasses.dataclass(slots=True)
+class _RawField:
+    name: str
+    wire: str
+    required: bool
+    default: Any = MISSING
+    description: str | None = None
+
+
+def _empty_object(tp: Any, name: str) -> ObjectNode:
+    if _is_typed_dict(tp):
+        return ObjectNode(name, dict, closed=bool(getattr(tp, "__closed__", False)))
+    if not _is_struct(tp):
+        return ObjectNode(name, lambda fields: tp(**fields), positional=_is_named_tuple(tp))
+    config = tp.__struct_config__
+    if config.array_like:
+        raise UsageError(f"{tp.__name__} is an array_like Struct, which has no object form", argument="type")
+    tag = None if config.tag is None else (config.tag_field, config.tag)
+    return ObjectNode(name, lambda fields: tp(**fields), closed=config.forbid_unknown_fields, tag=tag)
+
+
+def _raw_fields(tp: Any, hints: Mapping[str, Any]) -> list[_RawField]:
+    if _is_struct(tp):
+        return [_struct_field(field) for field in msgspec.structs.fields(tp)]
+    if _is_typed_dict(tp):
+        return [_RawField(name, name, _is_required(tp, name, hint)) for name, hint in hints.items()]
+    if _is_named_tuple(tp):
+        defaults = tp._field_defaults
+        return [
+            _RawField(name, name, name not in defaults, defaults.get(name, MISSING)) for name in tp._fields
+        ]
+    return [_dataclass_field(field) for field in dataclasses.fields(tp) if field.init]
+
+
+def _struct_field(field: Any) -> _RawField:
+    default = MISSING if field.default is msgspec.NODEFAULT else field.default
+    if field.default_factory is not msgspec.NODEFAULT:
+        default = _made(field.default_factory)
+    return _RawField(field.name, field.encode_name, field.required, default)
+
+
+def _dataclass_field(field: dataclasses.Field[Any]) -> _RawField:
+    default = MISSING if field.default is dataclasses.MISSING else field.default
+    required = default is MISSING and field.default_factory is dataclasses.MISSING
+    if field.default_factory is not dataclasses.MISSING:
+        default = _made(field.default_factory)
+    return _RawField(field.name, field.name, required, default, field.metadata.get("description"))
+
+
+def _made(factory: Any) -> Any:
+    # Only a builtin is called: any other factory may have effects, or give another value each time.
+    simple: tuple[Any, ...] = (list, dict, set, frozenset, tuple)
+    return factory() if factory in simple else MISSING
+
+
+def _is_required(tp: Any, name: str, hint: Any) -> bool:
+    # The marker decides: `__required_keys__` misses it where annotations are strings.
+    while (word := _word(typing.get_origin(hint))) in _WRAPPERS or word == "Annotated":
+        if word in ("Required", "NotRequired"):
+            return word == "Required"
+        hint = typing.get_args(hint)[0]
+    return name in tp.__required_keys__
+
+
+def _class_doc(tp: Any) -> Doc:
+    doc = tp.__dict__.get("__doc__")
+    generated = (
+        isinstance(doc, str) and doc.startswith(f"{tp.__name__}(") and doc.rstrip().endswith((")", "]"))
+    )
+    return parse_doc(None if generated else doc)
+
+
+def _object_name(tp: Any, args: tuple[Any, ...]) -> str:
+    return "_".join([tp.__name__, *(getattr(arg, "__name__", None) or "of" for arg in args)])
+
+
+# Generics
+
+
+def bindings_of(tp: Any, args: tuple[Any, ...]) -> dict[Any, Any]:
+    """What the type variables of a class and of its bases stand for."""
+    bindings = dict(zip(getattr(tp, "__parameters__", ()), args, strict=False))
+    for base in getattr(tp, "__orig_bases__", ()):
+        origin = typing.get_origin(base)
+        if isinstance(origin, type) and hasattr(origin, "__parameters__"):
+            inner = tuple(_bind(arg, bindings) for arg in typing.get_args(base))
+            bindings = {**bindings_of(origin, inner), **bindings}
+    return bindings
+
+
+def _bind(tp: Any, bindings: Mapping[Any, Any]) -> Any:
+    if isinstance(tp, TypeVar):
+        return bindings.get(tp, tp)
+    parameters = getattr(tp, "__parameters__", ())
+    if not bindings or not parameters or isinstance(tp, type):
+        return tp
+    return tp[tuple(bindings.get(parameter, parameter) for parameter in parameters)]
+
+
+# Metadata of Annotated: msgspec.Meta, annotated_types and pydantic's FieldInfo use the same attribute names.
+
+
+def _metadata(items: tuple[Any, ...], inner: Node) -> tuple[dict[str, Any], str | None]:
+    keywords: dict[str, Any] = {}
+    description: str | None = None
+    for item in items:
+        if isinstance(item, str):
+            description = item
+            continue
+        keywords.update(_constraints(item, inner))
+        description = (
+            getattr(item, "description", None) or getattr(item, "documentation", None) or description
+        )
+        nested = getattr(item, "metadata", None)
+        if is_array(nested):
+            more, said = _metadata(tuple(nested), inner)
+            keywords.update(more)
+            description = said or description
+    return keywords, description
+
+
+def _constraints(item: Any, inner: Node) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for attribute, keyword in _NUMERIC_KEYWORDS.items():
+        bound = getattr(item, attribute, None)
+        if isinstance(bound, int | float) and not isinstance(bound, bool):
+            found[keyword] = bound
+    for end in ("min", "max"):
+        length = getattr(item, f"{end}_length", None)
+        if isinstance(length, int):
+            found[end + _length_word(inner)] = length
+    pattern = getattr(item, "pattern", None)
+    if isinstance(pattern, str):
+        found["pattern"] = pattern
+    return found | _annotations(item)
+
+
+def _annotations(item: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for word in ("title", "examples"):
+        said = getattr(item, word, None)
+        if isinstance(said, str | list):
+            found[word] = said
+    for word in ("extra_json_schema", "json_schema_extra"):
+        extra = getattr(item, word, None)
+        if is_object(extra):
+            found.update(extra)
+    return found
+
+
+def _length_word(node: Node) -> str:
+    match node:
+        case ArrayNode() | TupleNode():
+            return "Items"
+        case MapNode() | ObjectNode():
+            return "Properties"
+        case UnionNode():
+            words = [_length_word(option) for option in node.options]
+            return next((word for word in words if word != "Length"), "Length")
+        case MetaNode():
+            return _length_word(node.inner)
+        case _:
+            return "Length"
