@@ -1,0 +1,93 @@
+"""A loopback server that answers as the seed page shows: Chat Completions, the page's words, the page's token counts."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+ANSWERS = {
+    "artificial intelligence": ("J'aime l'intelligence artificielle.", 29, 14),
+    "programming": ("J'aime programmer.", 28, 6),
+}
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Page
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Quiet."""
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self.server.seen.append({"path": self.path, "headers": dict(self.headers.items()), "body": body})
+        asked = json.dumps(body["messages"][-1]["content"])
+        text, given, made = next((v for k, v in ANSWERS.items() if k in asked), ("Bonjour.", 10, 3))
+        usage = {"prompt_tokens": given, "completion_tokens": made, "total_tokens": given + made}
+        if body.get("stream"):
+            self._stream(text, usage)
+        else:
+            self._plain(text, usage, body.get("n") or 1)
+
+    def _plain(self, text: str, usage: dict[str, int], n: int) -> None:
+        choices = [
+            {"index": i, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"} for i in range(n)
+        ]
+        answer = {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "gpt-3.5-turbo",
+                  "choices": choices, "usage": usage}  # fmt: skip
+        data = json.dumps(answer).encode()
+        self._head("application/json", len(data))
+        self.wfile.write(data)
+
+    def _stream(self, text: str, usage: dict[str, int]) -> None:
+        head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-3.5-turbo"}
+        deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
+        deltas += [{"content": piece} for piece in _pieces(text)]
+        events = [{**head, "choices": [{"index": 0, "delta": d, "finish_reason": None}]} for d in deltas]
+        events.append({**head, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+        events.append({**head, "choices": [], "usage": usage})
+        data = b"".join(b"data: " + json.dumps(e).encode() + b"\n\n" for e in events) + b"data: [DONE]\n\n"
+        self._head("text/event-stream", len(data))
+        self.wfile.write(data)
+
+    def _head(self, kind: str, length: int) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(length))
+        self.send_header("x-request-id", "req_1")
+        self.end_headers()
+
+
+def _pieces(text: str) -> list[str]:
+    words = text.split(" ")
+    return [w if i == len(words) - 1 else w + " " for i, w in enumerate(words)]
+
+
+class Page(ThreadingHTTPServer):
+    """`url` is the base URL; `seen` lists the requests that came."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.seen: list[dict[str, Any]] = []
+        self.url = f"http://127.0.0.1:{self.server_address[1]}/v1"
+
+
+@contextmanager
+def serve_page() -> Iterator[Page]:
+    """The server, until the block ends."""
+    server = Page()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
