@@ -25,6 +25,10 @@ T = TypeVar("T")
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _FENCE = re.compile(r"```[A-Za-z0-9]*[ \t]*\r?\n(.*?)\s*```", re.DOTALL)
 _WRAPPER = "value"
+# At least one of these is in any schema that says something.
+_KEYWORDS = frozenset(
+    {"type", "properties", "items", "prefixItems", "enum", "const", "anyOf", "oneOf", "allOf", "not", "$ref"}
+)
 
 
 class Output(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
@@ -170,7 +174,7 @@ def _cleaned(name: str) -> str:
 
 
 def _of_schema(given: Schema, wanted: _Wanted) -> Output[Any]:
-    outer = given.get("json_schema") if given.get("type") == "json_schema" else given
+    outer = given.get("json_schema", given)
     if not is_object(outer):
         raise UsageError(f"{shown(given)} holds no schema under json_schema", argument="output")
     schema: Any = outer
@@ -179,7 +183,7 @@ def _of_schema(given: Schema, wanted: _Wanted) -> Output[Any]:
         schema = outer.get("schema")
         told_name = told_name or outer.get("name")
         told_strict = outer.get("strict") if told_strict is None else told_strict
-    if not is_object(schema) or not schema:
+    if not is_object(schema) or not schema.keys() & _KEYWORDS:
         raise UsageError(f"{shown(given)} is no JSON Schema", argument="output")
     check_schema(schema)
     fallback = _cleaned(str(schema.get("title", "")))

@@ -239,7 +239,7 @@ def _json_default(default: Any) -> Any:
         return MISSING
     dump = getattr(default, "model_dump", None)
     try:
-        return dump(mode="json") if callable(dump) else msgspec.to_builtins(default, str_keys=True)
+        return dump(mode="json") if callable(dump) else msgspec.json.decode(msgspec.json.encode(default))
     except (TypeError, ValueError):
         return MISSING
 

@@ -134,7 +134,9 @@ def _short(place: Path) -> Path:
 def _close(root: Schema, rules: _Rules) -> tuple[Schema, list[str]]:
     closer = _Closer(root, rules)
     out = closer.part(root, ())
-    return out, list(dict.fromkeys(closer.notes))
+    # Last, as `normal` has them, so that a second pass gives the same bytes.
+    defs = {"$defs": out.pop("$defs")} if "$defs" in out else {}
+    return {**out, **defs}, list(dict.fromkeys(closer.notes))
 
 
 class _Closer:

@@ -159,7 +159,7 @@ class Reader:
         if key not in self._seen:
             node = AliasNode(tp.__name__, AnyNode())
             self._seen[key] = node
-            node.target = self.read(value)
+            node.target = self.read(_resolved(value, tp))
             if node.target is node:
                 raise UsageError(f"the type alias {tp.__name__} is only itself", argument="type")
         return self._seen[key]
@@ -273,6 +273,17 @@ def hints_of(
             "not defined where it was written; define or import it at module level",
             argument="type",
         ) from error
+
+
+def _resolved(value: Any, alias: Any) -> Any:
+    """The value of a type alias, with names in strings looked up in the alias's module."""
+
+    def stub() -> None: ...
+
+    stub.__annotations__ = {"value": value}
+    stub.__qualname__ = alias.__name__
+    module = sys.modules.get(getattr(alias, "__module__", None) or "")
+    return hints_of(stub, dict(vars(module)) if module else {}, {alias.__name__: alias})["value"]
 
 
 # Kinds of classes
