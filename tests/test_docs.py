@@ -1,0 +1,74 @@
+"""Every code block of the README and of docs/ runs, offline, in the order of its page; shown output is compared.
+
+A ```python block is executed; if a ```text block follows at once, it is what the block prints. Blocks of other languages are
+not run, but `bash` blocks may only name commands and options that exist (checked below for `chatmodels`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .page import Page, serve_page
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(text: str) -> Iterator[tuple[int, str, str | None]]:
+    """(line, code, expected output or None) of each Python block."""
+    found = list(BLOCK.finditer(text))
+    for i, match in enumerate(found):
+        if match[1] != "python":
+            continue
+        after = found[i + 1] if i + 1 < len(found) else None
+        follows = after is not None and after[1] == "text" and not text[match.end() : after.start()].strip()
+        yield text[: match.start()].count("\n") + 2, match[2], after[2] if follows and after is not None else None
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Page]:
+    with serve_page() as server:
+        yield server
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda p: p.name)
+def test_the_page_runs(path: Path, page: Page, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-docs")
+    monkeypatch.setenv("OPENAI_API_BASE", page.url)
+    monkeypatch.delenv("CHATMODELS_MODEL", raising=False)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"__name__": "__docs__"}
+    for line, code, expected in blocks(path.read_text()):
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            exec(compile("\n" * (line - 1) + code, str(path), "exec"), names)
+        if expected is not None:
+            assert out.getvalue().rstrip() == expected.rstrip(), f"{path.name}:{line}"
+
+
+def test_there_are_blocks_to_run() -> None:
+    assert sum(1 for p in PAGES for _ in blocks(p.read_text())) > 10
+
+
+def test_the_command_lines_shown_parse() -> None:
+    from chatmodels.cli._args import COMMANDS, chat_parser, models_parser, parser
+
+    import shlex
+
+    for path in PAGES:
+        for match in BLOCK.finditer(path.read_text()):
+            if match[1] not in ("bash", "console", "sh"):
+                continue
+            for command in re.findall(r"(?:^|[|&/]\s*|bin/)chatmodels (.+)$", match[2], re.MULTILINE):
+                words = shlex.split(command, comments=True)
+                kind = words[0] if words and words[0] in COMMANDS else ""
+                made = {"chat": chat_parser, "models": models_parser}.get(kind, parser)()
+                made.parse_args(words[1:] if kind else words)
