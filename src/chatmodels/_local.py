@@ -5,23 +5,31 @@ would and gives the same response bytes, so the OpenAI dialect serves it. The en
 from __future__ import annotations
 
 import queue
-import sys
-import time
-from typing import Any
+import threading
+from collections import deque
+from time import monotonic
+from typing import TYPE_CHECKING, Any
 
+from ._async import in_thread, in_trio
 from ._call import HTTPResponse
-from ._errors import DeadlineError
+from ._errors import ChatModelError, DeadlineError, TransportError
 from ._flow import Open, Send
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from ._engine import Engine
+    from ._engine_jobs import Job, Piece
 
 
 class LocalTransport:
-    """One model file with its engine options. The engine is shared by all transports of the process that want the same."""
+    """One model with its engine options. The engine is shared by all transports of the process that want the same."""
 
-    def __init__(self, model: str | None, options: dict[str, Any]) -> None:
+    def __init__(self, model: str, options: dict[str, Any]) -> None:
         self._model = model
         self._options = options
 
-    def engine(self) -> Any:
+    def engine(self) -> Engine:
         """The engine, loaded at the first call."""
         from ._engine import engine
 
@@ -32,8 +40,8 @@ class LocalTransport:
         return self.open(effect).whole(effect.deadline)
 
     def open(self, effect: Open | Send) -> LocalOpened:
-        """Begin the request."""
-        opened = LocalOpened(_Inbox())
+        """Begin the request, and wait for the first of the answer."""
+        opened = LocalOpened()
         opened.start(self.engine(), effect.request.body, effect.deadline)
         return opened
 
@@ -53,34 +61,188 @@ class LocalTransport:
 
     async def aopen(self, effect: Open | Send) -> Any:
         """`open` in the async world."""
-        from ._async import in_thread, in_trio
-
-        engine = await in_thread(self.engine)
         if in_trio():
             from ._http import ThreadedOpened
 
-            opened = LocalOpened(_Inbox())
+            opened = LocalOpened()
+            engine = await in_thread(self.engine)
             await in_thread(opened.start, engine, effect.request.body, effect.deadline, cancel=opened.abort)
-            return ThreadedOpened(opened)  # type: ignore[arg-type]
-        from ._local_async import AsyncLocalOpened
-
+            return ThreadedOpened(opened)
+        engine = await in_thread(self.engine)
         found = AsyncLocalOpened()
         await found.start(engine, effect.request.body, effect.deadline)
         return found
 
 
-class _Inbox:
-    """A queue whose reader can be interrupted and can wait with a limit."""
+class LocalOpened:
+    """The answer of the engine to one request, for a thread that waits for it."""
 
     def __init__(self) -> None:
-        self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self.put = self._queue.put
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self._pieces: queue.SimpleQueue[Piece] = queue.SimpleQueue()
+        self._job: Job | None = None
+        self._over = False
 
-    def get(self, deadline: float | None) -> Any:
-        if deadline is None:
-            return self._queue.get()
-        left = deadline - time.monotonic()
+    def start(self, engine: Engine, body: bytes, deadline: float | None) -> None:
+        """Hand the request to the engine; returns with the first piece of the answer."""
+        self._job = engine.submit(body, deliver=self._pieces.put)
         try:
-            return self._queue.get(timeout=max(0.0, left))
+            opening = self._next(None, deadline, "total")
+        except BaseException:
+            self.abort()
+            raise
+        self.status, self.headers = _head(opening)
+
+    def _next(self, idle: float | None, deadline: float | None, phase: str) -> Piece:
+        wait, phase = _wait(idle, deadline, phase)
+        try:
+            return self._pieces.get(timeout=wait)
         except queue.Empty:
-            raise DeadlineError("the embedded model did not answer in time", phase="total") from None
+            raise _too_late(phase) from None
+
+    def read(self, idle: float | None, deadline: float | None, phase: str) -> bytes:
+        """The next bytes; empty at the end."""
+        if self._over:
+            return b""
+        try:
+            piece = self._next(idle, deadline, phase)
+        except BaseException:
+            self.abort()
+            raise
+        self._over = not isinstance(piece, bytes)
+        return _data(piece)
+
+    def whole(self, deadline: float | None) -> HTTPResponse:
+        """Read the whole answer."""
+        pieces: list[bytes] = []
+        while piece := self.read(None, deadline, "total"):
+            pieces.append(piece)
+        return HTTPResponse(status=self.status, headers=self.headers, body=b"".join(pieces))
+
+    def finish(self) -> None:
+        """The answer has said all: nothing is left to read."""
+
+    def abort(self) -> None:
+        """Stop the engine's work on this request."""
+        self._over = True
+        if self._job is not None:
+            self._job.cancel()
+
+
+class AsyncLocalOpened:
+    """The answer of the engine to one request, for a task that waits for it."""
+
+    def __init__(self) -> None:
+        import asyncio
+
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self._loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
+        self._pieces: deque[Piece] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self._job: Job | None = None
+        self._over = False
+        self._lock = threading.Lock()
+        self._told = False
+
+    async def start(self, engine: Engine, body: bytes, deadline: float | None) -> None:
+        """Hand the request to the engine; returns with the first piece of the answer."""
+        self._job = engine.submit(body, deliver=self._deliver)
+        try:
+            opening = await self._next(None, deadline, "total")
+        except BaseException:
+            self.abort()
+            raise
+        self.status, self.headers = _head(opening)
+
+    def _deliver(self, piece: Piece) -> None:
+        """Called from the engine's thread: the loop is told once for all pieces that it has not taken yet."""
+        self._pieces.append(piece)
+        with self._lock:
+            tell, self._told = not self._told, True
+        if tell:
+            self._loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        with self._lock:
+            self._told = False
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    async def _next(self, idle: float | None, deadline: float | None, phase: str) -> Piece:
+        if self._pieces:
+            return self._pieces.popleft()
+        import asyncio
+
+        wait, phase = _wait(idle, deadline, phase)
+        try:
+            async with asyncio.timeout(wait):
+                while not self._pieces:
+                    self._waiter = self._loop.create_future()
+                    await self._waiter
+        except TimeoutError:
+            raise _too_late(phase) from None
+        return self._pieces.popleft()
+
+    async def aread(self, idle: float | None, deadline: float | None, phase: str) -> bytes:
+        """The next bytes, all that have come; empty at the end."""
+        if self._over:
+            return b""
+        try:
+            piece = await self._next(idle, deadline, phase)
+        except BaseException:
+            self.abort()
+            raise
+        self._over = not isinstance(piece, bytes)
+        return _data(piece)
+
+    async def afinish(self) -> None:
+        """The answer has said all: nothing is left to read."""
+
+    def abort(self) -> None:
+        """Stop the engine's work on this request."""
+        self._over = True
+        if self._job is not None:
+            self._job.cancel()
+
+
+def _head(opening: Piece) -> tuple[int, dict[str, str]]:
+    from ._engine_jobs import Opening
+
+    if isinstance(opening, Opening):
+        return opening.status, {"content-type": opening.content_type}
+    _data(opening)
+    raise TransportError("the embedded engine gave no answer", phase="read")
+
+
+def _data(piece: Piece) -> bytes:
+    if isinstance(piece, bytes):
+        return piece
+    if isinstance(piece, ChatModelError):
+        raise piece
+    if isinstance(piece, BaseException):
+        raise TransportError(f"the embedded engine failed: {piece}", phase="read") from piece
+    return b""
+
+
+def _wait(idle: float | None, deadline: float | None, phase: str) -> tuple[float | None, str]:
+    """How long to wait, and the name of that limit."""
+    left = None if deadline is None else deadline - monotonic()
+    if left is None or (idle is not None and idle < left):
+        return idle, "idle"
+    return max(0.0, left), phase
+
+
+def _too_late(phase: str) -> DeadlineError:
+    return DeadlineError(f"the embedded model did not answer in time (the {phase} deadline)", phase=phase)
+
+
+_SHARED: dict[tuple[str, str], LocalTransport] = {}
+
+
+def local_transport(model: str, options: dict[str, Any]) -> LocalTransport:
+    """The transport for a model with these engine options."""
+    key = (model, repr(sorted(options.items())))
+    return _SHARED.setdefault(key, LocalTransport(model, options))
