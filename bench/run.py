@@ -53,19 +53,13 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument(
-        "--only", nargs="+", metavar="WORK", choices=list(WORKS), help=f"of {', '.join(WORKS)}"
-    )
+    parser.add_argument("--only", nargs="+", metavar="WORK", choices=list(WORKS), help=f"of {', '.join(WORKS)}")
     parser.add_argument("--skip", nargs="+", metavar="WORK", choices=list(WORKS), default=[])
     parser.add_argument("--peers", nargs="*", metavar="PEER", choices=CHOICE, help=f"of {', '.join(CHOICE)}")
-    parser.add_argument(
-        "--subject", default="ours", choices=["ours", *CHOICE], help="whom the peers are compared to"
-    )
+    parser.add_argument("--subject", default="ours", choices=["ours", *CHOICE], help="whom the peers are compared to")
     parser.add_argument("--rounds", type=int, default=None, help="default 7, quick 3")
     parser.add_argument("--quick", action="store_true", help="fewer rounds, shorter slots, smaller works")
-    parser.add_argument(
-        "--no-install", action="store_true", help="measure the chatmodels that is installed already"
-    )
+    parser.add_argument("--no-install", action="store_true", help="measure the chatmodels that is installed already")
     parser.add_argument("--keep", action="store_true", help="keep the other works' rows of the last results")
     parser.add_argument("--render", nargs="?", const=str(RESULTS / "latest.json"), metavar="FILE")
     parser.add_argument("--out", type=Path, default=None, help="write the Markdown there too")

@@ -82,9 +82,7 @@ def plain_response() -> bytes:
         "system_fingerprint": "fp_0123456789",
     }
     data = json.dumps(body, indent=2).encode()  # the service indents plain answers
-    head = (
-        f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(data)}\r\n{HEADERS}\r\n"
-    )
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(data)}\r\n{HEADERS}\r\n"
     return head.encode() + data
 
 

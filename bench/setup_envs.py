@@ -89,9 +89,7 @@ def make(name: str, upgrade: bool = False) -> None:
     fresh = not python.exists()
     if fresh:
         # A venv made from a venv inherits that one's interpreter, so take the base.
-        subprocess.run(
-            [getattr(sys, "_base_executable", sys.executable), "-m", "venv", str(ENVS / name)], check=True
-        )
+        subprocess.run([getattr(sys, "_base_executable", sys.executable), "-m", "venv", str(ENVS / name)], check=True)
     install = install_command(python, uv)
     if fresh or upgrade:
         flags = ["--upgrade"] if upgrade else []

@@ -33,9 +33,7 @@ class Client:
 
     def batch(self, count: int, concurrency: int) -> int:
         inputs = [[HumanMessage(content=TEXT)] for _ in range(count)]
-        return sum(
-            bool(answer.text) for answer in self.chat.batch(inputs, config={"max_concurrency": concurrency})
-        )
+        return sum(bool(answer.text) for answer in self.chat.batch(inputs, config={"max_concurrency": concurrency}))
 
     async def acall(self) -> str:
         return str((await self.chat.ainvoke([HumanMessage(content=TEXT)])).text)

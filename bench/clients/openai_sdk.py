@@ -47,9 +47,7 @@ class Client:
 
     async def aread_stream(self) -> int:
         length = 0
-        async for chunk in await self.async_client.chat.completions.create(
-            model=MODEL, messages=MESSAGES, stream=True
-        ):
+        async for chunk in await self.async_client.chat.completions.create(model=MODEL, messages=MESSAGES, stream=True):
             text = chunk.choices[0].delta.content
             if text:
                 length += len(text)
@@ -57,9 +55,7 @@ class Client:
 
     async def aleave_stream(self, chunks: int) -> float:
         seen, left = 0, 0.0
-        async for chunk in await self.async_client.chat.completions.create(
-            model=MODEL, messages=MESSAGES, stream=True
-        ):
+        async for chunk in await self.async_client.chat.completions.create(model=MODEL, messages=MESSAGES, stream=True):
             seen += bool(chunk.choices[0].delta.content)
             if seen >= chunks:
                 left = time.monotonic()

@@ -18,10 +18,7 @@ from pydantic_ai.providers.openai import OpenAIProvider
 
 def text_of(event: object) -> str:
     match event:
-        case (
-            PartDeltaEvent(delta=TextPartDelta(content_delta=text))
-            | PartStartEvent(part=TextPart(content=text))
-        ):
+        case PartDeltaEvent(delta=TextPartDelta(content_delta=text)) | PartStartEvent(part=TextPart(content=text)):
             return text
     return ""
 

@@ -62,9 +62,7 @@ def leaving(bench: Bench) -> Outcome:
         method, _, command = kinds[kind]
         worker.open(bench.server.url("hang/20"))
         goes = bench.scaled(5, 2)
-        closing(
-            bench, worker, {**command, "method": method}, patience=0.1
-        )  # what is loaded late is loaded now
+        closing(bench, worker, {**command, "method": method}, patience=0.1)  # what is loaded late is loaded now
         times = [closing(bench, worker, {**command, "method": method}) for _ in range(goes)]
         return statistics.median(times) * 1e3
 

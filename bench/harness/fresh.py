@@ -45,8 +45,7 @@ def importing(bench: Bench) -> Outcome:
     def slot(name: str, _: int) -> Sample:
         peer = PEERS[name]
         bare, full, named = (
-            min(run_fresh(peer.env, code)[0] for _ in range(2))
-            for code in ("pass", peer.importing, peer.naming)
+            min(run_fresh(peer.env, code)[0] for _ in range(2)) for code in ("pass", peer.importing, peer.naming)
         )
         return {"import": (full - bare) * 1e3, "names": (named - bare) * 1e3}
 

@@ -168,9 +168,7 @@ class Worker(Talker):
                 return int(line.split()[1])
         raise WorkerError("the process has ended")
 
-    def ask_and_count_threads(
-        self, command: dict[str, Any], timeout: float = 240
-    ) -> tuple[dict[str, Any], int]:
+    def ask_and_count_threads(self, command: dict[str, Any], timeout: float = 240) -> tuple[dict[str, Any], int]:
         """The answer, and the most threads that were seen until it came."""
         self.say(json.dumps(command))
         most, end = 0, time.monotonic() + timeout

@@ -40,7 +40,7 @@ def values_table(rows: list[Row], subject: str) -> str:
         for name in columns:
             text = number(row.values.get(name), row.unit)
             ratio = row.ratios.get(name)
-            cells.append(f"{text} ({number(ratio.median, '')})" if ratio else text)
+            cells.append(f"{text} ({ratio.median:.2g})" if ratio else text)
         lines.append(markdown_row(cells))
     return "\n".join(lines)
 
@@ -79,14 +79,10 @@ def missed(rows: list[Row], subject: str) -> list[Must]:
 def remarks(results: dict[str, Any]) -> str:
     """Who failed at what, and how busy the server was: near 100% it may have been what was measured."""
     lines = []
-    shares = [
-        (share, work, peer) for work, by in results["server_share"].items() for peer, share in by.items()
-    ]
+    shares = [(share, work, peer) for work, by in results["server_share"].items() for peer, share in by.items()]
     if shares:
         share, work, peer = max(shares)
-        lines.append(
-            f"- The server was busy for at most {share:.0%} of a slot ({work}, {PEERS[peer].label})."
-        )
+        lines.append(f"- The server was busy for at most {share:.0%} of a slot ({work}, {PEERS[peer].label}).")
     for work, failures in results["failures"].items():
         lines += [f"- {work}: {PEERS[peer].label} failed: {reason}" for peer, reason in failures.items()]
     for work, by in results["server_share"].items():

@@ -42,9 +42,7 @@ class Burst:
             def once(name: str, count: int) -> float:
                 """CPU seconds of `count` goes."""
                 times = count if self.at_once else 1
-                answers = [
-                    checked(running[name].ask(self.command(count)), self.expected) for _ in range(times)
-                ]
+                answers = [checked(running[name].ask(self.command(count)), self.expected) for _ in range(times)]
                 return float(sum(answer["cpu"] for answer in answers))
 
             def warm(name: str) -> None:
@@ -90,7 +88,7 @@ def streams(bench: Bench) -> Outcome:
             return {"wall": answer["wall"], "peak": answer["peak"] / 1e6, "cpu": answer["cpu"]}
 
         subject, others = without_failed(bench, running, outcome, lambda peer: go(peer, 20))
-        taken = alternate(outcome, subject, others, min(bench.rounds, 5), slot)
+        taken = alternate(outcome, subject, others, min(bench.rounds, 3), slot)
     fill(wall, "wall", taken)
     fill(peak, "peak", taken)
     fill(cpu, "cpu", taken)
@@ -141,9 +139,7 @@ def long_stream(bench: Bench) -> Outcome:
     """A stream ten times as long as another: the CPU time of a chunk, and the memory of each more."""
     outcome = Outcome([])
     # The others keep each chunk too, and would take minutes to say so again.
-    names = [
-        name for name in bench.everyone if name in {bench.subject, "openai", "urllib3", "aiohttp", "raw"}
-    ]
+    names = [name for name in bench.everyone if name in {bench.subject, "openai", "urllib3", "aiohttp", "raw"}]
     for world, methods in (
         ("sync", ("fold_stream", "read_stream")),
         ("async", ("afold_stream", "aread_stream")),
@@ -152,15 +148,11 @@ def long_stream(bench: Bench) -> Outcome:
     return outcome
 
 
-def long_stream_in(
-    bench: Bench, world: str, methods: tuple[str, ...], names: list[str], outcome: Outcome
-) -> None:
+def long_stream_in(bench: Bench, world: str, methods: tuple[str, ...], names: list[str], outcome: Outcome) -> None:
     long = bench.scaled(100_000, 20_000)
     short, path = long // 10, "sse/{}/0"
     title = f"a stream of {long:,} chunks, {world}"
-    time_row = Row(
-        f"long-{world}-time", "long", f"{title}: time of a chunk, over that of one of {short:,}", ""
-    )
+    time_row = Row(f"long-{world}-time", "long", f"{title}: time of a chunk, over that of one of {short:,}", "")
     memory_row = Row(f"long-{world}-memory", "long", f"{title}: peak memory for each more chunk", "B")
     outcome.rows += [time_row, memory_row]
     with (
