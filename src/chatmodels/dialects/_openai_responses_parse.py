@@ -147,9 +147,7 @@ class _Conversation:
     def _speech(self, item: dict[str, Any]) -> Message:
         content = item.get("content")
         parts = [_content(c, self.provider) for c in content] if is_array(content) else []
-        return self._with_role(
-            text(item.get("role")) or "user", parts if is_array(content) else text(content)
-        )
+        return self._with_role(text(item.get("role")) or "user", parts if is_array(content) else text(content))
 
     def _with_role(self, role: str, content: str | list[Part]) -> Message:
         if role == "user":
@@ -269,11 +267,7 @@ def _file(wire: dict[str, Any]) -> Part | None:
         raw = b64decode(data, validate=True)
     except (UsageError, Base64Error, ValueError):
         return None
-    return (
-        File(data=raw, name=name, media_type="application/pdf", cache=cache)
-        if raw.startswith(b"%PDF")
-        else None
-    )
+    return File(data=raw, name=name, media_type="application/pdf", cache=cache) if raw.startswith(b"%PDF") else None
 
 
 def _audio(wire: dict[str, Any]) -> Part | None:
@@ -282,9 +276,7 @@ def _audio(wire: dict[str, Any]) -> Part | None:
         return None
     kind = text(audio.get("format")) or "wav"
     try:
-        return Audio(
-            data=b64decode(text(audio.get("data"))), media_type=_AUDIO_TYPES.get(kind, f"audio/{kind}")
-        )
+        return Audio(data=b64decode(text(audio.get("data"))), media_type=_AUDIO_TYPES.get(kind, f"audio/{kind}"))
     except (Base64Error, ValueError):
         return None
 

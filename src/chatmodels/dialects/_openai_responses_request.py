@@ -113,9 +113,7 @@ class Encoder:
             known = ("function_call", "tool_calls") if isinstance(message, AIMessage) else ()
             for key, value in message.additional_kwargs.items():
                 if value is not None and key not in known:
-                    self.warn(
-                        f"additional_kwargs[{key!r}] has no place in an item of {self.provider}: not sent"
-                    )
+                    self.warn(f"additional_kwargs[{key!r}] has no place in an item of {self.provider}: not sent")
 
     def _system(self, message: SystemMessage) -> None:
         wanted = self.options.instructions or kept(message, self.provider, "instructions")
@@ -209,9 +207,7 @@ class Encoder:
         if isinstance(part.cache, str) and part.cache not in ("5m", "30m"):
             point["ttl"] = "12h"
             if part.cache != "12h":
-                self.warn(
-                    f"a cache point for {part.cache!r} is sent as '12h': {self.provider} has '30m' and '12h'"
-                )
+                self.warn(f"a cache point for {part.cache!r} is sent as '12h': {self.provider} has '30m' and '12h'")
         return {**wire, "prompt_cache_breakpoint": point}
 
     def _takes_cache_points(self) -> bool:
@@ -240,9 +236,7 @@ class Encoder:
         else:
             kind = part.media_type or ("application/pdf" if part.data.startswith(b"%PDF") else None)
             if kind is None:
-                raise UsageError(
-                    f"{where}: File(data=...) needs media_type= (e.g. 'application/pdf')", argument=where
-                )
+                raise UsageError(f"{where}: File(data=...) needs media_type= (e.g. 'application/pdf')", argument=where)
             wire["filename"] = part.name or "file.pdf"
             wire["file_data"] = f"data:{kind};base64,{part.base64}"
         return self._cached(part, wire)
@@ -261,9 +255,7 @@ class Encoder:
         """An opaque part of this provider as it came; None for another's."""
         if part.provider == self.provider and is_object(part.data):
             return part.data
-        self.warn(
-            f"{where}: a {part.kind or 'part'} of {part.provider} means nothing to {self.provider}: not sent"
-        )
+        self.warn(f"{where}: a {part.kind or 'part'} of {part.provider} means nothing to {self.provider}: not sent")
         return None
 
     def _cannot(self, where: str, what: str, remedy: str) -> UsageError:
@@ -278,9 +270,7 @@ class Encoder:
         wire: dict[str, Any] = {"type": "function", "name": tool.name}
         if tool.description is not None:
             wire["description"] = tool.description
-        wire["parameters"] = (
-            self._strict(tool.parameters, f"tool {tool.name}") if tool.strict else tool.parameters
-        )
+        wire["parameters"] = self._strict(tool.parameters, f"tool {tool.name}") if tool.strict else tool.parameters
         wire["strict"] = bool(tool.strict)
         data = tool.provider_data or {}
         return {**wire, **(data.get("openai") or {}), **(data.get(self.provider) or {})}
@@ -355,9 +345,7 @@ class Encoder:
         if is_object(value):
             inner = value.get("function") or value.get("custom")
             chat_style = is_object(inner) and "name" in inner and "name" not in value
-            body["tool_choice"] = (
-                {"type": value.get("type"), "name": inner["name"]} if chat_style and inner else value
-            )
+            body["tool_choice"] = {"type": value.get("type"), "name": inner["name"]} if chat_style and inner else value
         elif value in ("auto", "none", "required"):
             body["tool_choice"] = value
         elif value == "any":

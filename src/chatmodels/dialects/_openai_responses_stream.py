@@ -112,10 +112,7 @@ class ResponsesStream(SSEDecoder):
         except (msgspec.MsgspecError, UnicodeDecodeError):
             event = decode_as(_decoder, payload, f"{self.dialect.provider}: a stream event")
         kind = event.type
-        if (
-            kind == "response.output_text.delta"
-            and (event.output_index, event.content_index) == self._last_key
-        ):
+        if kind == "response.output_text.delta" and (event.output_index, event.content_index) == self._last_key:
             self._more_text(out, event)
             return
         if not isinstance(kind, str):
@@ -268,9 +265,7 @@ class ResponsesStream(SSEDecoder):
         if logprobs:
             out.append(LogprobsDelta(logprobs))
 
-    def _message(
-        self, out: list[Event], item: _Item, message: dict[str, Any], parts: list[Part]
-    ) -> list[Part]:
+    def _message(self, out: list[Event], item: _Item, message: dict[str, Any], parts: list[Part]) -> list[Part]:
         """A message item's parts. The first item's fields are kept on the message, others' on the parts."""
         provider = self.dialect.provider
         self._first_message = self._first_message or item
@@ -300,9 +295,7 @@ class ResponsesStream(SSEDecoder):
         if rest or not slot.texts:
             out.append(TextDelta(rest, slot.index))
         if part.citations[known:] or part.provider_data:
-            out.append(
-                PartInfo(index=slot.index, citations=part.citations[known:], provider_data=part.provider_data)
-            )
+            out.append(PartInfo(index=slot.index, citations=part.citations[known:], provider_data=part.provider_data))
 
     def _settle_refusal(self, out: list[Event], slot: _Slot, part: Refusal) -> None:
         rest = self._rest(slot, "refusal", part.text)

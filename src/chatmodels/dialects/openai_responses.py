@@ -30,9 +30,7 @@ from ._openai_responses_wire import ending, failure, is_error, message_data, usa
 class OpenAIResponses(Dialect):
     """The dialect for one provider row. `options` are those of `Options`."""
 
-    def __init__(
-        self, provider: str = "openai-responses", quirks: tuple[Quirk, ...] = (), **options: Any
-    ) -> None:
+    def __init__(self, provider: str = "openai-responses", quirks: tuple[Quirk, ...] = (), **options: Any) -> None:
         self.provider = provider
         self.quirks = quirks
         self.options = Options(**options)

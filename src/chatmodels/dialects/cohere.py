@@ -1,0 +1,90 @@
+"""Cohere's chat API, version 2: call -> request, answer -> message, stream -> events.
+
+Source: the API reference of "Chat" (v2) and the types of cohere-python 7.3, checked 2026-11, and recorded traffic.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chatmodels._call import Call, HTTPRequest, HTTPResponse
+from chatmodels._errors import ProviderError
+from chatmodels._inputs import plain
+from chatmodels._json import loads
+from chatmodels._messages import AIMessage, with_body
+from chatmodels._parts import InvalidToolCall, ToolCall
+from chatmodels._quirks import Quirk
+from chatmodels._schema_walk import is_object
+
+from ._base import Dialect, StreamDecoder, http_error, make_error, not_json, read_error
+from ._cohere_parse import parse_request
+from ._cohere_request import Encoder
+from ._cohere_stream import CohereStream
+from ._cohere_wire import ending, failure, read_message, usage_of
+from ._kept import items, mapping, text_or_none
+from ._openai_chat_request import body_bytes
+
+
+class Cohere(Dialect):
+    """The dialect for one provider row."""
+
+    def __init__(self, provider: str = "cohere", quirks: tuple[Quirk, ...] = ()) -> None:
+        self.provider = provider
+        self.quirks = quirks
+
+    def encode(self, call: Call) -> HTTPRequest:
+        encoder = Encoder(self.provider, call)
+        body = encoder.body()
+        for quirk in self.quirks:
+            quirk(body, encoder.warnings)
+        return HTTPRequest(
+            path="/v2/chat",
+            body=body_bytes(body),
+            headers=call.settings.extra_headers or {},
+            stream=call.stream,
+            warnings=tuple(encoder.warnings),
+        )
+
+    def decode(self, response: HTTPResponse) -> AIMessage:
+        try:
+            body = loads(response.body)
+        except ValueError as error:
+            raise not_json(self.provider, response.body, error) from error
+        if not is_object(body):
+            raise not_json(self.provider, response.body, ValueError("it is not an object"))
+        self._check(body)
+        return with_body(self._message(body), response.body)
+
+    def _check(self, body: dict[str, Any]) -> None:
+        """An answer may tell of an error of its own, or be nothing but one."""
+        if body.get("error"):
+            raise failure(self.provider, body["error"], body)
+        if not is_object(body.get("message")) and "finish_reason" not in body:
+            message, code, kind = read_error(body)
+            said = message or "the answer holds no message"
+            raise make_error(self.provider, said, code=code, kind=kind, body=body)
+
+    def decode_error(self, response: HTTPResponse) -> ProviderError:
+        return http_error(self.provider, response)
+
+    def stream_decoder(self) -> StreamDecoder:
+        return CohereStream(self)
+
+    def decode_request(self, body: dict[str, Any], path: str = "") -> Call:
+        """The call that a request body means; what has no neutral place goes into `extra_body`."""
+        return parse_request(body, self.provider)
+
+    def _message(self, body: dict[str, Any]) -> AIMessage:
+        parts, data = read_message(mapping(body.get("message")), self.provider)
+        has_calls = any(isinstance(p, (ToolCall, InvalidToolCall)) for p in parts)
+        reason, raw = ending(body.get("finish_reason"), has_calls)
+        return AIMessage(
+            plain(parts),
+            id=text_or_none(body.get("id")),
+            provider=self.provider,
+            finish_reason=reason,
+            raw_finish_reason=raw,
+            usage=usage_of(body.get("usage")),
+            logprobs=[t for t in items(body.get("logprobs")) if is_object(t)] or None,
+            provider_data=data,
+        )
