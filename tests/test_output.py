@@ -119,6 +119,12 @@ def test_other_roots_are_wrapped_and_unwrapped(target, inner, value):
     assert output.parse_partial(json.dumps({"value": inner})) == inner
 
 
+def test_only_the_wrapper_itself_is_taken_off():
+    output = Output.of(Page[int] | City)
+    assert output.parse('{"value": {"value": 1}}') == Page(1)
+    assert output.parse('{"value": 1, "more": 2}') == Page(1)
+
+
 def test_wrapped_references_still_lead_somewhere():
     output = Output.of(list[City])
     assert output.schema["$defs"]["City"]["required"] == ["name"]
@@ -157,7 +163,7 @@ def test_blanks_and_a_fence_are_taken(text):
         ('{"sides": 3', "not JSON"),
         ('{"sides": 3,}', "not JSON"),
         ("{'sides': 3}", "not JSON"),
-        ('{"sides": NaN}', "NaN"),
+        ('{"sides": NaN}', "not JSON: NaN"),
         ('{"sides": 3} {"sides": 4}', "not JSON"),
         ('{"sides": "3"}', 'sides: expected an integer, got "3"'),
         ("{}", "sides: missing"),
@@ -169,6 +175,12 @@ def test_blanks_and_a_fence_are_taken(text):
 def test_nothing_else_is_mended(text, said):
     with pytest.raises(OutputError, match=said):
         Output.of(Shape).parse(text)
+
+
+def test_half_an_emoji_is_replaced():
+    text = '{"value": "a\\ud83db\\ud83d\\ude00"}'
+    assert Output.of(str).parse(text) == "a\ufffdb😀"
+    assert Output.of(str).parse_partial(text) == "a\ufffdb😀"
 
 
 def test_raw_schemas_are_checked_with_paths():

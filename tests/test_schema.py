@@ -159,9 +159,7 @@ def test_schema_of_a_dataclass_is_exact():
     }
     schema = schema_of(Tree)
     assert schema == {**body, "$defs": {"Tree": body}}
-    assert json.dumps(schema) == json.dumps({**body, "$defs": {"Tree": body}}), (
-        "the order of keys is part of it"
-    )
+    assert json.dumps(schema) == json.dumps({**body, "$defs": {"Tree": body}}), "the order of keys is part of it"
 
 
 @pytest.mark.parametrize(
@@ -290,9 +288,7 @@ class Opaque:
     pass
 
 
-@pytest.mark.parametrize(
-    "tp", [Opaque, type[int], typing.Callable[[], int], dict[float, int], "Tree", complex]
-)
+@pytest.mark.parametrize("tp", [Opaque, type[int], typing.Callable[[], int], dict[float, int], "Tree", complex])
 def test_types_without_json_form_are_refused(tp):
     with pytest.raises(UsageError) as caught:
         schema_of(tp)
@@ -356,9 +352,7 @@ def test_convert_guesses_nothing(value, tp):
 def test_convert_names_every_problem_with_its_path():
     with pytest.raises(OutputError) as caught:
         convert({"label": 1, "kids": [{"label": "a"}, {"weight": 0}]}, Tree)
-    assert str(caught.value) == (
-        "the value does not fit: label: expected a string, got 1; kids[1].label: missing"
-    )
+    assert str(caught.value) == ("the value does not fit: label: expected a string, got 1; kids[1].label: missing")
     with pytest.raises(OutputError, match=r"born: missing; parent\.user_id: missing; parent\.born: missing"):
         convert({"user_id": 1, "parent": {}}, Model)
     with pytest.raises(OutputError, match=r"\(and 2 more\)"):
@@ -544,11 +538,79 @@ schemas_with_refs = st.builds(
 )
 
 
-@given(schema=schemas | schemas_with_refs, value=small_json)
-@settings(max_examples=400, deadline=None)
-def test_validate_agrees_with_jsonschema(schema, value):
-    right = jsonschema.Draft202012Validator(schema).is_valid(value)
-    assert (validate(value, schema) == []) is right
+@given(schema=schemas | schemas_with_refs, values=st.lists(small_json, min_size=1, max_size=8))
+@settings(max_examples=150, deadline=None)
+def test_validate_agrees_with_jsonschema(schema, values):
+    judge = jsonschema.Draft202012Validator(schema)
+    for value in values:
+        assert (validate(value, schema) == []) is judge.is_valid(value)
+
+
+INTEGER, TEXT, LONG = {"type": "integer"}, {"type": "string"}, {"minLength": 2}
+EACH_KEYWORD: list[Any] = [
+    True,
+    False,
+    {},
+    *({"type": word} for word in ("object", "array", "string", "integer", "number", "boolean", "null")),
+    {"type": ["integer", "null"]},
+    *({"enum": choices} for choices in ([1], [True], [0.0], [[1]], [{"a": 1}], [None, "a"])),
+    *({"const": value} for value in (1, False, [True], {"a": 1.0}, "")),
+    *({word: 1} for word in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")),
+    {"multipleOf": 0.5},
+    *({end + word: 1} for end in ("min", "max") for word in ("Length", "Items", "Properties")),
+    {"pattern": "^a"},
+    {"pattern": "b"},
+    {"required": ["a"]},
+    {"dependentRequired": {"a": ["b"]}},
+    {"dependentSchemas": {"a": {"required": ["b"]}}},
+    {"properties": {"a": INTEGER}},
+    {"properties": {"a": INTEGER}, "additionalProperties": False},
+    {"properties": {"a": INTEGER}, "additionalProperties": TEXT},
+    {"additionalProperties": TEXT},
+    {"patternProperties": {"^a": INTEGER}},
+    {"patternProperties": {"^a": INTEGER}, "additionalProperties": False},
+    {"patternProperties": {"^a": INTEGER}, "properties": {"a": {"minimum": 1}}},
+    {"propertyNames": {"maxLength": 1}},
+    {"items": INTEGER},
+    {"prefixItems": [INTEGER, TEXT]},
+    {"prefixItems": [INTEGER], "items": False},
+    {"prefixItems": [INTEGER], "items": TEXT},
+    {"uniqueItems": True},
+    {"uniqueItems": False},
+    {"contains": INTEGER},
+    {"contains": INTEGER, "minContains": 0},
+    {"contains": INTEGER, "minContains": 2},
+    {"contains": INTEGER, "maxContains": 1},
+    {"anyOf": [INTEGER, LONG]},
+    {"oneOf": [INTEGER, LONG]},
+    {"oneOf": [INTEGER, TEXT]},
+    {"oneOf": [INTEGER, TEXT, True]},
+    {"allOf": [INTEGER, {"minimum": 1}]},
+    {"not": INTEGER},
+    {"not": {"required": ["a"]}},
+    {"if": INTEGER, "then": {"minimum": 1}, "else": TEXT},
+    {"if": INTEGER, "then": {"minimum": 1}},
+    {"if": INTEGER, "else": TEXT},
+    {"then": False, "else": False},
+    {"$defs": {"t": TEXT}, "items": {"$ref": "#/$defs/t"}},
+    {"$defs": {"t": TEXT}, "$ref": "#/$defs/t", "minLength": 1},
+    {"properties": {"a": {"$ref": "#"}}, "required": ["b"]},
+    {"$defs": {"t": {"$anchor": "here", "type": "string"}}, "items": {"$ref": "#here"}},
+]
+EACH_VALUE: list[Any] = [
+    *(None, True, False, 0, 1, 2, -1, 0.0, 1.0, 0.5, 1.5, 1e300, "", "a", "b", "ab", "ba", "é", "😀"),
+    *([], [1], [1.0], ["a"], ["a", "a"], [1, True], [1, 1.0], [0, False], [1, "a"], [1, "a", 2], [1, 1, 1]),
+    *([[1], [1]], [{"a": 1}, {"a": 1.0}], [True], [None, None], {}, {"a": 1}, {"a": "x"}, {"a": True}),
+    *({"a": 1.0}, {"a": 0, "b": 1}, {"b": "x"}, {"ab": 1}, {"ab": "x"}, {"a": None, "b": None}),
+    *({"a": {"b": 1}, "b": 1}, {"a": {}, "b": 1}, {"a": 1, "b": "x", "c": []}),
+]
+
+
+@pytest.mark.parametrize("schema", EACH_KEYWORD, ids=str)
+def test_each_keyword_agrees_with_jsonschema(schema):
+    judge = jsonschema.Draft202012Validator(schema)
+    for value in EACH_VALUE:
+        assert (validate(value, schema) == []) is judge.is_valid(value), value
 
 
 def test_validate_reads_draft_7_tuples_like_jsonschema():
@@ -770,9 +832,7 @@ def test_a_described_reference_is_put_in_place_once():
         "$defs": {
             "n": {
                 "type": "object",
-                "properties": {
-                    "next": {"anyOf": [{"$ref": "#/$defs/n", "description": "On."}, {"type": "null"}]}
-                },
+                "properties": {"next": {"anyOf": [{"$ref": "#/$defs/n", "description": "On."}, {"type": "null"}]}},
                 "required": ["next"],
             }
         },
@@ -811,9 +871,7 @@ def test_all_of_is_merged_and_tagged_unions_are_any_of_without_a_note():
             {"properties": {"a": {"type": "string"}}, "required": ["a"]},
             {"$ref": "#/$defs/b"},
         ],
-        "$defs": {
-            "b": {"type": "object", "properties": {"b": {"oneOf": [{"type": "string"}, {"type": "null"}]}}}
-        },
+        "$defs": {"b": {"type": "object", "properties": {"b": {"oneOf": [{"type": "string"}, {"type": "null"}]}}}},
     }
     out, notes = strict_openai(schema)
     assert list(out["properties"]) == ["a", "b"]

@@ -171,9 +171,7 @@ def test_nested_models_defaults_and_free_keys():
 
     made = as_tool(buy)
     assert made.parameters["additionalProperties"] == {"type": "number"}
-    order, first, extra = call_tool(
-        made, {"order": {"number": 1, "items": [{"name": "a", "price": 2}]}, "tax": 1}
-    )
+    order, first, extra = call_tool(made, {"order": {"number": 1, "items": [{"name": "a", "price": 2}]}, "tax": 1})
     assert order == Order(1, [Item(name="a", price=2.0)])
     assert (first, extra) == (None, {"tax": 1.0})
     with pytest.raises(OutputError, match=r"order\.items\[0\]\.price: .*greater than 0"):
@@ -230,9 +228,7 @@ def test_none_as_default_is_not_told_where_null_is_not_taken():
 
 
 def test_pydantic_field_as_default():
-    def old(
-        n: int = pydantic.Field(3, gt=0, description="How many."), m: str = pydantic.Field(max_length=2)
-    ) -> Any:
+    def old(n: int = pydantic.Field(3, gt=0, description="How many."), m: str = pydantic.Field(max_length=2)) -> Any:
         return n, m
 
     made = as_tool(old)
@@ -551,9 +547,7 @@ def test_any_signature_takes_the_arguments_that_fit_it(data):
     made = as_tool(echo)
     assert list(made.parameters["properties"]) == list(chosen)
     args = {
-        name: data.draw(VALUES[kind])
-        for name, kind in chosen.items()
-        if name in required or data.draw(st.booleans())
+        name: data.draw(VALUES[kind]) for name, kind in chosen.items() if name in required or data.draw(st.booleans())
     }
     assert call_tool(made, args) == args
     for name in required:

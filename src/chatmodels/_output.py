@@ -22,6 +22,7 @@ from ._schema_walk import Schema, is_object, shown
 __all__ = ["Output", "PartialJSON", "parse_partial"]
 
 T = TypeVar("T")
+U = TypeVar("U")
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _FENCE = re.compile(r"```[A-Za-z0-9]*[ \t]*\r?\n(.*?)\s*```", re.DOTALL)
 _WRAPPER = "value"
@@ -52,12 +53,12 @@ class Output(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     @classmethod
     def of(
         cls,
-        target: type[T],
+        target: type[U],
         *,
         name: str | None = None,
         description: str | None = None,
         strict: bool | None = None,
-    ) -> Output[T]: ...
+    ) -> Output[U]: ...
     @overload
     @classmethod
     def of(
@@ -195,8 +196,7 @@ def _of_schema(given: Schema, wanted: _Wanted) -> Output[Any]:
 def _made(name: str, schema: Schema, wanted: _Wanted, asked: Any, node: Node | None) -> Output[Any]:
     if not _NAME.fullmatch(name):
         raise UsageError(
-            f"{name!r} cannot be an output's name: providers take letters, digits, _ and -, at most 64 of "
-            "them",
+            f"{name!r} cannot be an output's name: providers take letters, digits, _ and -, at most 64 of them",
             argument="name",
         )
     is_plain_object = schema.get("type") == "object"
@@ -236,9 +236,16 @@ def _loads(text: str) -> Any:
     if not body:
         raise OutputError("the answer is empty, where JSON is expected")
     try:
-        return json.loads(body, strict=False, parse_constant=_no_constant)
+        value = json.loads(body, strict=False, parse_constant=_no_constant)
     except ValueError as error:
         raise OutputError(f"the answer is not JSON: {error}; it begins {shown(body)}") from error
+    return value if "\\u" not in body else _without_halves(value)
+
+
+def _without_halves(value: Any) -> Any:
+    """With U+FFFD for escaped halves of emoji, which no later step could encode."""
+    text = json.dumps(value, ensure_ascii=False)
+    return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
 
 
 def _no_constant(word: str) -> NoReturn:

@@ -175,7 +175,9 @@ class PartialJSON:
             return False
         self._at += length
         try:
-            pieces.append(json.loads(f'"{escape}"'))
+            text: str = json.loads(f'"{escape}"')
+            # Half an emoji whose other half did not follow cannot be encoded.
+            pieces.append("\ufffd" if "\ud800" <= text <= "\udfff" else text)
         except ValueError:
             self._over = True
         return True

@@ -124,9 +124,7 @@ class _Writer:
             case _:
                 return self._compound(node)
 
-    def _compound(
-        self, node: MapNode | UnionNode | MetaNode | AliasNode | ForeignNode | ObjectNode
-    ) -> Schema:
+    def _compound(self, node: MapNode | UnionNode | MetaNode | AliasNode | ForeignNode | ObjectNode) -> Schema:
         match node:
             case MapNode():
                 return self._map(node)

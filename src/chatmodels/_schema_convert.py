@@ -85,6 +85,8 @@ def convert(value: Any, tp: Any) -> Any:
         return convert_node(node, value)
     except Mismatch as error:
         raise OutputError(f"the value does not fit: {error}") from error
+    except RecursionError as error:
+        raise OutputError("the value does not fit: nested too deeply") from error
 
 
 def convert_node(node: Node, value: Any, path: Path = (), *, exact: bool = False) -> Any:
@@ -226,9 +228,7 @@ def _tuple(node: TupleNode, value: Any, path: Path, exact: bool) -> Any:
     return tuple(item for _, item in _each(_items(node.items, value, path, exact)))
 
 
-def _items(
-    nodes: Iterable[Node], value: list[Any], path: Path, exact: bool
-) -> Iterable[tuple[int, Callable[[], Any]]]:
+def _items(nodes: Iterable[Node], value: list[Any], path: Path, exact: bool) -> Iterable[tuple[int, Callable[[], Any]]]:
     for index, (node, item) in enumerate(zip(nodes, value, strict=True)):
         yield index, functools.partial(convert_node, node, item, (*path, index), exact=exact)
 
@@ -282,9 +282,7 @@ def _closest(tries: list[Mismatch], value: Any, path: Path) -> Mismatch:
     inside = [error for error in tries if all(len(problem.path) > len(path) for problem in error.problems)]
     if inside:
         return min(inside, key=lambda error: len(error.problems))
-    wanted = dict.fromkeys(
-        p.text.removeprefix("expected ").split(", got ")[0] for e in tries for p in e.problems
-    )
+    wanted = dict.fromkeys(p.text.removeprefix("expected ").split(", got ")[0] for e in tries for p in e.problems)
     return Mismatch([Problem(path, f"expected {' or '.join(wanted)}, got {shown(value)}")])
 
 
@@ -344,9 +342,7 @@ def _named(node: ObjectNode, value: list[Any], path: Path) -> Any:
 
 def _check_keys(node: ObjectNode, value: dict[str, Any], path: Path, exact: bool) -> None:
     problems = [
-        Problem((*path, field.wire), "missing")
-        for field in node.fields
-        if field.required and field.wire not in value
+        Problem((*path, field.wire), "missing") for field in node.fields if field.required and field.wire not in value
     ]
     if node.tag and value.get(node.tag[0], MISSING) != node.tag[1]:
         problems.append(Problem((*path, node.tag[0]), f"expected {shown(node.tag[1])}"))
@@ -368,9 +364,7 @@ def _given(field: Field, value: dict[str, Any]) -> Any:
     return MISSING if item is None and not field.required and not takes_null(field.node) else item
 
 
-def _extra(
-    node: ObjectNode, value: dict[str, Any], path: Path, exact: bool
-) -> list[tuple[str, Callable[[], Any]]]:
+def _extra(node: ObjectNode, value: dict[str, Any], path: Path, exact: bool) -> list[tuple[str, Callable[[], Any]]]:
     if node.extra is None:
         return []
     return [

@@ -53,9 +53,7 @@ class _Rules(NamedTuple):
 
 
 _OPENAI = _Rules(
-    frozenset(
-        _SHARED | {"multipleOf", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "maxItems"}
-    ),
+    frozenset(_SHARED | {"multipleOf", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "maxItems"}),
     _FORMATS,
     None,
     all_required=True,

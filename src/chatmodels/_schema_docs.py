@@ -59,9 +59,7 @@ def _summary(lines: list[str]) -> str | None:
 
 
 def _starts_section(lines: list[str], index: int) -> bool:
-    return bool(
-        _is_google_header(lines[index]) or _is_numpy_header(lines, index) or _SPHINX_ENTRY.match(lines[index])
-    )
+    return bool(_is_google_header(lines[index]) or _is_numpy_header(lines, index) or _SPHINX_ENTRY.match(lines[index]))
 
 
 def _is_google_header(line: str) -> bool:

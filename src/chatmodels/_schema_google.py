@@ -81,9 +81,8 @@ class _Google:
         out = _whole_bounds(out)
         out = _typed(out)
         if isinstance(out.get("additionalProperties"), bool):
-            free = out.pop("additionalProperties")
-            if free or not out.get("properties"):
-                self._notes.append(f"{path_text(path)}: whether there may be other keys is not sent")
+            # Google writes the listed members only, so there is nothing to lose.
+            del out["additionalProperties"]
         out = with_lost(out, _refused(out), path, self._notes)
         if out.get("type") == "array" and not is_object(out.get("items")):
             out["items"] = dict(_ANYTHING)
@@ -106,9 +105,7 @@ class _Google:
 
 def _as_enum(schema: Schema) -> Schema:
     """Constants as enums; enums hold strings only, and a null among them is said by `nullable`."""
-    out = {
-        ("enum" if word == "const" else word): ([v] if word == "const" else v) for word, v in schema.items()
-    }
+    out = {("enum" if word == "const" else word): ([v] if word == "const" else v) for word, v in schema.items()}
     choices = out.get("enum")
     if not is_array(choices):
         return out
@@ -198,9 +195,7 @@ def _json_part(schema: Any, root: Schema, path: Path, chain: tuple[str, ...], no
         out = flat({word: value for word, value in out.items() if word != "oneOf"}, root, path, notes)
         out |= {word: value for word, value in schema.items() if word == "oneOf"}
     if "const" in out:
-        out = {
-            ("enum" if word == "const" else word): ([v] if word == "const" else v) for word, v in out.items()
-        }
+        out = {("enum" if word == "const" else word): ([v] if word == "const" else v) for word, v in out.items()}
     out = _whole_bounds(out)
     out = with_lost(out, [word for word in out if word not in _JSON], path, notes)
     return map_children(

@@ -80,11 +80,7 @@ class _Normal:
             out = _with_prefix_items(out)
         if "$ref" in out:
             out["$ref"] = self._ref(out["$ref"])
-        return {
-            word: value
-            for word, value in out.items()
-            if word not in ("$schema", "$id", "$comment", "$anchor")
-        }
+        return {word: value for word, value in out.items() if word not in ("$schema", "$id", "$comment", "$anchor")}
 
     def _ref(self, ref: Any) -> str:
         target = resolve(self._root, ref)
@@ -187,9 +183,7 @@ class _Inliner:
     def _ref(self, schema: Schema, stack: tuple[str, ...]) -> Any:
         ref = schema["$ref"]
         if stack.count(ref) >= self._depth:
-            self.notes[
-                f"{ref.removeprefix(_DEFS)}: the recursion is described to a depth of {self._depth}"
-            ] = None
+            self.notes[f"{ref.removeprefix(_DEFS)}: the recursion is described to a depth of {self._depth}"] = None
             return _CUT
         target = self._root if ref == "#" else resolve(self._whole, ref)
         inner = self._part(target, (*stack, ref))

@@ -107,11 +107,7 @@ def node_of(tp: Any) -> Node:
 def is_object_type(tp: Any) -> bool:
     """Whether a class is one of those that become JSON objects by their fields."""
     return (
-        dataclasses.is_dataclass(tp)
-        or _is_struct(tp)
-        or _is_typed_dict(tp)
-        or _is_named_tuple(tp)
-        or _is_foreign(tp)
+        dataclasses.is_dataclass(tp) or _is_struct(tp) or _is_typed_dict(tp) or _is_named_tuple(tp) or _is_foreign(tp)
     )
 
 
@@ -337,9 +333,7 @@ def _json_choice(value: Any, tp: Any) -> Any:
         return plain
     if isinstance(plain, str | int | float):
         return msgspec.to_builtins(plain)
-    raise UsageError(
-        f"{tp!r} has the value {value!r}, which JSON cannot carry; use str or int values", argument="type"
-    )
+    raise UsageError(f"{tp!r} has the value {value!r}, which JSON cannot carry; use str or int values", argument="type")
 
 
 def _unsupported(tp: Any) -> UsageError:
@@ -377,9 +371,7 @@ def _raw_fields(tp: Any, hints: Mapping[str, Any]) -> list[_RawField]:
         return [_RawField(name, name, _is_required(tp, name, hint)) for name, hint in hints.items()]
     if _is_named_tuple(tp):
         defaults = tp._field_defaults
-        return [
-            _RawField(name, name, name not in defaults, defaults.get(name, MISSING)) for name in tp._fields
-        ]
+        return [_RawField(name, name, name not in defaults, defaults.get(name, MISSING)) for name in tp._fields]
     return [_dataclass_field(field) for field in dataclasses.fields(tp) if field.init]
 
 
@@ -415,9 +407,7 @@ def _is_required(tp: Any, name: str, hint: Any) -> bool:
 
 def _class_doc(tp: Any) -> Doc:
     doc = tp.__dict__.get("__doc__")
-    generated = (
-        isinstance(doc, str) and doc.startswith(f"{tp.__name__}(") and doc.rstrip().endswith((")", "]"))
-    )
+    generated = isinstance(doc, str) and doc.startswith(f"{tp.__name__}(") and doc.rstrip().endswith((")", "]"))
     return parse_doc(None if generated else doc)
 
 
@@ -459,9 +449,7 @@ def _metadata(items: tuple[Any, ...], inner: Node) -> tuple[dict[str, Any], str 
             description = item
             continue
         keywords.update(_constraints(item, inner))
-        description = (
-            getattr(item, "description", None) or getattr(item, "documentation", None) or description
-        )
+        description = getattr(item, "description", None) or getattr(item, "documentation", None) or description
         nested = getattr(item, "metadata", None)
         if is_array(nested):
             more, said = _metadata(tuple(nested), inner)

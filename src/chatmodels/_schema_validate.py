@@ -41,7 +41,10 @@ def validate(value: Any, schema: Schema | bool) -> list[str]:
 
 def problems_of(value: Any, schema: Any, *, root: Any = None, path: Path = ()) -> list[Problem]:
     """As `validate`, but as values; `root` is what local references are resolved in (default: the schema)."""
-    return list(_check(value, schema, _Place(schema if root is None else root, path)))
+    try:
+        return list(_check(value, schema, _Place(schema if root is None else root, path)))
+    except RecursionError:
+        return [Problem(path, "nested too deeply")]
 
 
 class _Place(NamedTuple):
@@ -369,10 +372,7 @@ _SHAPES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("required", _is_strings, "a list of names"),
     ("pattern", lambda value: isinstance(value, str), "a string"),
     *((word, is_object, "an object") for word in ("properties", "patternProperties", "$defs", "definitions")),
-    *(
-        (word, lambda value: is_array(value) and bool(value), "a list")
-        for word in ("anyOf", "oneOf", "allOf")
-    ),
+    *((word, lambda value: is_array(value) and bool(value), "a list") for word in ("anyOf", "oneOf", "allOf")),
     ("prefixItems", is_array, "a list"),
     ("dependentRequired", _is_lists, "an object of lists of names"),
     *((word, _is_number, "a number") for word in (*_BOUNDS, "multipleOf")),
@@ -404,11 +404,7 @@ def drop_absent(value: Any, schema: Any, root: Any = None) -> Any:
     for sub in schema.get("allOf", ()):
         value = drop_absent(value, sub, root)
     if is_object(value):
-        return {
-            name: out
-            for name, item in value.items()
-            if (out := _member(name, item, schema, root)) is not _GONE
-        }
+        return {name: out for name, item in value.items() if (out := _member(name, item, schema, root)) is not _GONE}
     if is_array(value):
         first, rest = _item_schemas(schema)
         return [drop_absent(item, first[i] if i < len(first) else rest, root) for i, item in enumerate(value)]

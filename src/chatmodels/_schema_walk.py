@@ -65,7 +65,11 @@ def path_text(path: Iterable[str | int]) -> str:
 
 def shown(value: Any, limit: int = 60) -> str:
     """A JSON value for an error message, cut to about `limit` characters."""
-    text = json.dumps(value, ensure_ascii=False, default=repr)
+    try:
+        text = json.dumps(value, ensure_ascii=False, default=repr)
+    except (TypeError, ValueError, RecursionError):
+        # Keys that JSON has not, cycles, too many digits: none of it comes from JSON.
+        text = f"a {type(value).__name__}"
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

@@ -10,6 +10,7 @@ import functools
 import importlib
 import inspect
 import re
+import typing
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, Literal, ParamSpec, TypeVar, cast, overload
 
@@ -150,9 +151,7 @@ def tool(
     return _function_tool(function, name, description, strict)
 
 
-def as_tool(
-    value: Any, *, name: str | None = None, description: str | None = None, strict: bool | None = None
-) -> Tool:
+def as_tool(value: Any, *, name: str | None = None, description: str | None = None, strict: bool | None = None) -> Tool:
     """A `Tool` from whatever defines one; `name`, `description` and `strict` replace what `value` says.
 
     Takes a `Tool`; a function (also async), method, `functools.partial` or callable object; a pydantic model,
@@ -181,13 +180,18 @@ def _made(value: Any, name: str | None, description: str | None, strict: bool | 
     if isinstance(value, Mapping):
         found = definition_of(cast("Mapping[str, Any]", value))
         return _refuse(value) if found is None else _from_definition(found)
-    if is_object_type(value) and isinstance(value, type):
+    if _is_class(value):
         return _class_tool(value, name, description, strict)
     if not isinstance(value, type) and (definition := mcp_definition(value)) is not None:
         return _from_definition(definition)
     if callable(value) and not isinstance(value, type):
         return _function_tool(value, name, description, strict)
     return _refuse(value)
+
+
+def _is_class(value: Any) -> bool:
+    origin = typing.get_origin(value) or value
+    return isinstance(origin, type) and is_object_type(origin)
 
 
 def _refuse(value: Any) -> Tool:
@@ -226,7 +230,7 @@ def _function_tool(
     return _checked(made)
 
 
-def _class_tool(cls: type, name: str | None, description: str | None, strict: bool | None) -> Tool:
+def _class_tool(cls: Any, name: str | None, description: str | None, strict: bool | None) -> Tool:
     binding = class_binding(cls)
     schema = schema_of_node(binding.node)
     if schema.get("type") != "object":

@@ -102,8 +102,7 @@ _SHAPES: tuple[tuple[Callable[[dict[str, Any]], bool], Callable[[dict[str, Any]]
     (lambda shape: is_object(shape.get("toolSpec")), _bedrock),
     (
         lambda shape: (
-            shape.keys() & {"type", "name"} == {"name"}
-            and bool(shape.keys() & {"description", *_GOOGLE_SCHEMAS})
+            shape.keys() & {"type", "name"} == {"name"} and bool(shape.keys() & {"description", *_GOOGLE_SCHEMAS})
         ),
         _google,
     ),

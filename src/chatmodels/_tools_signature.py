@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
 from ._errors import UsageError
-from ._schema import convert_node, takes_null
+from ._schema import convert_node
 from ._schema_docs import parse_doc
 from ._schema_nodes import MISSING, Field, ForeignNode, MetaNode, Node, ObjectNode, without_meta
 from ._schema_types import Reader, hints_of, node_of
@@ -107,11 +107,8 @@ class _SignatureReader:
                 self._defaults[parameter.name] = default
         node = self._types.read(hint)
         said = node.description if isinstance(node, MetaNode) else None
-        required = default is MISSING
-        if default is None and not takes_null(node):
-            default = MISSING
         description = said or self._doc.parameters.get(parameter.name)
-        return Field(parameter.name, parameter.name, node, required, default, description)
+        return Field(parameter.name, parameter.name, node, default is MISSING, default, description)
 
     def _open(self, node: ObjectNode, hint: Any) -> None:
         """`**kwargs`: free keys, or with `Unpack[TypedDict]` the keys that it lists."""
