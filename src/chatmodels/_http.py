@@ -1,7 +1,8 @@
-"""The HTTP transport: one object for both worlds, that makes its pools at the first call.
+"""The HTTP transport: one object for both worlds, that makes its pools at the first call; and what its halves share.
 
-urllib3 serves the sync world and aiohttp the async one (asyncio; under trio the sync pool runs in threads). Pools belong to
-a process and, for aiohttp, to an event loop: a fork or a new loop gets fresh ones. Knows no provider and no policy.
+Connections of urllib3 serve the sync world, aiohttp the async one (asyncio; under trio the sync half runs in threads).
+Pools belong to a process and, for aiohttp, to an event loop: a fork or a new loop gets fresh ones. Knows no provider
+and no policy.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -17,6 +19,7 @@ from ._call import HTTPResponse
 from ._flow import Open, Send
 
 if TYPE_CHECKING:
+    from ._http_async import AsyncOpened, AsyncPool
     from ._http_sync import SyncOpened, SyncPool
 
 
@@ -29,6 +32,16 @@ class HTTPConfig(msgspec.Struct, frozen=True, kw_only=True):
     verify: bool | str = True
     cert: str | tuple[str, str] | None = None
 
+    def __repr__(self) -> str:
+        proxy = self.proxy and without_user(self.proxy)
+        return f"HTTPConfig(proxy={proxy!r}, verify={self.verify!r}, cert={self.cert!r})"
+
+
+def without_user(url: str) -> str:
+    """The URL without the name and password in it."""
+    parts = urlsplit(url if "://" in url else f"//{url}")
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
 
 class HTTPTransport:
     """Performs `Send` and `Open`."""
@@ -37,36 +50,27 @@ class HTTPTransport:
         self.config = config
         self._lock = threading.Lock()
         self._sync: SyncPool | None = None
-        self._async: Any = None
-        self._pid = 0
-
-    def _pools(self) -> None:
-        with self._lock:
-            if self._pid != os.getpid():
-                self._sync = self._async = None
-                self._pid = os.getpid()
+        self._async: AsyncPool | None = None
 
     def sync_pool(self) -> SyncPool:
-        """The urllib3 pools of this process."""
-        if self._sync is None or self._pid != os.getpid():
-            self._pools()
+        """The connections of this process for the sync world."""
+        found = self._sync
+        if found is None:
             from ._http_sync import SyncPool
 
             with self._lock:
-                if self._sync is None:
-                    self._sync = SyncPool(self.config)
-        return self._sync
+                found = self._sync = self._sync or SyncPool(self.config)
+        return found
 
-    def async_pool(self) -> Any:
+    def async_pool(self) -> AsyncPool:
         """The aiohttp sessions of this process, by event loop."""
-        if self._async is None or self._pid != os.getpid():
-            self._pools()
+        found = self._async
+        if found is None:
             from ._http_async import AsyncPool
 
             with self._lock:
-                if self._async is None:
-                    self._async = AsyncPool(self.config)
-        return self._async
+                found = self._async = self._async or AsyncPool(self.config)
+        return found
 
     def send(self, effect: Send) -> HTTPResponse:
         """Send and read the whole answer."""
@@ -78,27 +82,38 @@ class HTTPTransport:
 
     async def asend(self, effect: Send) -> HTTPResponse:
         """`send` in the async world."""
-        if in_trio():
-            return await self._threaded_send(effect)
-        return await self.async_pool().send(effect)  # type: ignore[no-any-return]
+        if not in_trio():
+            return await self.async_pool().send(effect)
+        opened = self.sync_pool().opened(effect)
+        return await in_thread(_sent, opened, effect.deadline, cancel=opened.abort)
 
-    async def aopen(self, effect: Open) -> Any:
+    async def aopen(self, effect: Open) -> AsyncOpened | ThreadedOpened:
         """`open` in the async world."""
         if not in_trio():
             return await self.async_pool().open(effect)
-        opened = await in_thread(self.open, effect)
+        opened = self.sync_pool().opened(effect)
+        await in_thread(opened.start, cancel=opened.abort)
         return ThreadedOpened(opened)
 
-    async def _threaded_send(self, effect: Send) -> HTTPResponse:
-        opened = await in_thread(self.open, Open(effect.target, effect.request, effect.deadline))
-        return await in_thread(opened.whole, effect.deadline, cancel=opened.abort)
-
     def close(self) -> None:
-        """Close the connections of the sync pools; those of the async ones close with their loops."""
+        """Close the idle connections of the sync world; those of the async one close with their loops."""
         with self._lock:
             sync, self._sync = self._sync, None
         if sync is not None:
             sync.close()
+
+    def forked(self) -> None:
+        """In the child of a fork: leave the parent's connections alone, and begin anew."""
+        self._lock = threading.Lock()  # the parent's may be held by a thread that is not here
+        _abandoned.append((self._sync, self._async))
+        if self._async is not None:
+            self._async.abandon()
+        self._sync = self._async = None
+
+
+def _sent(opened: SyncOpened, deadline: float | None) -> HTTPResponse:
+    opened.start()
+    return opened.whole(deadline)
 
 
 class ThreadedOpened:
@@ -119,6 +134,39 @@ class ThreadedOpened:
         self._opened.abort()
 
 
+# ---- what both halves share
+
+
+def headers_of(effect: Send | Open) -> dict[str, str]:
+    """The headers of a request: the target's, with the call's own over them."""
+    own = effect.request.headers
+    if not own:
+        return effect.target.headers
+    return {**effect.target.headers, **{name.lower(): value for name, value in own.items()}}
+
+
+def head_limit(effect: Send | Open, now: float) -> tuple[float | None, str, float | None]:
+    """Until when the head of the response must be there, by which deadline, and the length of that."""
+    limits, deadline = effect.target.timeouts, effect.deadline
+    if limits.first_token is not None and (deadline is None or now + limits.first_token < deadline):
+        return now + limits.first_token, "first_token", limits.first_token
+    return deadline, "total", limits.total
+
+
+def passed(phase: str) -> str:
+    """What a DeadlineError says."""
+    return {
+        "connect": "it did not stand in time (the connect deadline)",
+        "idle": "nothing came for too long (the idle deadline)",
+        "first_token": "no answer began in time (the first_token deadline)",
+    }.get(phase, f"the {phase} deadline passed")
+
+
+def brief(error: BaseException) -> str:
+    """An error of a library below, in a few words."""
+    return str(getattr(error, "strerror", None) or error) or type(error).__name__
+
+
 _SHARED: dict[HTTPConfig, HTTPTransport] = {}
 
 
@@ -130,9 +178,13 @@ def transport(config: HTTPConfig) -> HTTPTransport:
     return found
 
 
+# The parent's pools, in a child: never used, and never let go, since that would close what the parent still uses.
+_abandoned: list[Any] = []
+
+
 def _forked() -> None:
     for one in _SHARED.values():
-        one._lock = threading.Lock()  # the parent's may be held by a thread that is not here
+        one.forked()
 
 
 if hasattr(os, "register_at_fork"):

@@ -1,13 +1,12 @@
 """aiohttp: sending a request, and reading the response piece by piece with deadlines. One session per event loop.
 
-A session closes with its loop (the loop's `shutdown_asyncgens`, which `asyncio.run` calls), so no loop is left with open
-connections and none is asked to close after its end.
+A session closes with its loop (the loop's `shutdown_asyncgens`, which `asyncio.run` calls), so no loop is left with
+open connections and none is asked to close after its end. No policy lives here.
 """
 
 from __future__ import annotations
 
 import asyncio
-import weakref
 from collections.abc import AsyncGenerator
 from time import monotonic
 from typing import Any
@@ -17,13 +16,13 @@ import aiohttp
 from yarl import URL
 
 from ._call import HTTPResponse
-from ._errors import ChatModelError, ConnectError, DeadlineError, TransportError
+from ._errors import ChatModelError, ConnectError, DeadlineError, ProtocolError, TransportError, UsageError
 from ._flow import Open, Send
-from ._http import HTTPConfig
-from ._http_sync import _brief, _passed, tls_context
+from ._http import HTTPConfig, brief, head_limit, headers_of, passed
 from ._proxy import proxy_for
 
 DRAIN_SECONDS = 0.25
+HEAD_LIMIT = 64 * 1024  # of one header field; aiohttp's own 8 kB is less than some hosts send
 NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
 
 
@@ -32,7 +31,7 @@ class AsyncPool:
 
     def __init__(self, config: HTTPConfig) -> None:
         self._config = config
-        self._sessions: weakref.WeakKeyDictionary[Any, tuple[aiohttp.ClientSession, Any]] = weakref.WeakKeyDictionary()
+        self._sessions: dict[Any, _Session] = {}
         self._urls: dict[tuple[str, str], URL] = {}
         self._proxies: dict[str, str | None] = {}
         self._timeouts: dict[float | None, aiohttp.ClientTimeout] = {}
@@ -41,23 +40,49 @@ class AsyncPool:
     async def _session(self) -> aiohttp.ClientSession:
         loop = asyncio.get_running_loop()
         found = self._sessions.get(loop)
-        if found is not None and not found[0].closed:
-            return found[0]
-        if self._tls is None:
-            self._tls = tls_context(self._config)
-        session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ssl=self._tls, ttl_dns_cache=60, keepalive_timeout=60),
+        if found is not None and not found.client.closed:
+            return found.client
+        for old in [one for one in self._sessions if one.is_closed()]:
+            self._sessions.pop(old, None)
+        client = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ssl=self._context(), ttl_dns_cache=60, keepalive_timeout=60),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=NO_TIMEOUT,
             trust_env=False,
             auto_decompress=True,
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
             read_bufsize=2**18,
+            max_line_size=HEAD_LIMIT,
+            max_field_size=HEAD_LIMIT,
         )
-        lifetime = _until_the_loop_ends(session)
-        await lifetime.__anext__()
-        self._sessions[loop] = (session, lifetime)
-        return session
+        lifetime = self._until_the_loop_ends(loop, client)
+        await anext(lifetime)
+        self._sessions[loop] = _Session(client, lifetime)
+        return client
+
+    async def _until_the_loop_ends(self, loop: Any, client: aiohttp.ClientSession) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            self._sessions.pop(loop, None)
+            await client.close()
+
+    def _context(self) -> Any:
+        """TLS as configured; aiohttp's own context, which trusts the system's store, where nothing is."""
+        config = self._config
+        if self._tls is None and (config.verify is not True or config.cert is not None):
+            from ._tls import tls_context
+
+            self._tls = tls_context(config)
+        return True if self._tls is None else self._tls
+
+    def abandon(self) -> None:
+        """In the child of a fork: see that nothing of the parent's is closed when these objects go."""
+        for session in self._sessions.values():
+            connector: Any = session.client.connector
+            session.client.detach()
+            if connector is not None:
+                connector._closed = True
 
     def _url(self, base: str, path: str) -> URL:
         key = (base, path)
@@ -68,7 +93,7 @@ class AsyncPool:
             try:
                 found = self._urls[key] = URL(base.rstrip("/") + path, encoded=True)
             except ValueError as error:
-                raise ConnectError(f"the request to {base} cannot be sent: {error}", phase="connect") from error
+                raise UsageError(f"base_url: {base!r} is no address: {error}", argument="base_url") from error
         return found
 
     def _proxy(self, base: str) -> str | None:
@@ -82,40 +107,44 @@ class AsyncPool:
             if len(self._timeouts) > 64:
                 self._timeouts.clear()
             found = self._timeouts[connect] = aiohttp.ClientTimeout(
-                total=None, connect=None, sock_connect=connect, sock_read=None
+                total=None, connect=connect, sock_connect=None, sock_read=None, ceil_threshold=1e9
             )
         return found
 
     async def _head(self, effect: Send | Open) -> aiohttp.ClientResponse:
         target, request = effect.target, effect.request
         session = await self._session()
+        until, phase, seconds = head_limit(effect, monotonic())
+        watch = _Watch(until, phase, seconds)
         try:
             return await session.request(
                 request.method,
                 self._url(target.base_url, request.path),
                 data=request.body,
-                headers={**target.headers, **request.headers} if request.headers else target.headers,
+                headers=headers_of(effect),
                 proxy=self._proxy(target.base_url),
                 timeout=self._timeout(target.timeouts.connect),
                 allow_redirects=False,
             )
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise _send_error(error, target.base_url) from error
+            raise _send_error(error, target.base_url, target.timeouts.connect) from error
+        except asyncio.CancelledError:
+            watch.raise_if_passed()
+            raise
+        finally:
+            watch.stop()
 
     async def send(self, effect: Send) -> HTTPResponse:
         """Send, and read the whole response."""
-        limit = effect.target.timeouts.total
-        watch = _Watch(effect.deadline, "total", limit)
+        response = await self._head(effect)
+        watch = _Watch(effect.deadline, "total", effect.target.timeouts.total)
         try:
-            response = await self._head(effect)
-            try:
-                body = await response.read()
-            except (aiohttp.ClientError, OSError, ValueError) as error:
-                raise _read_error(error) from error
-            except BaseException:
-                response.close()
-                raise
+            body = await response.read()
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            response.close()
+            raise _read_error(error) from error
         except asyncio.CancelledError:
+            response.close()
             watch.raise_if_passed()
             raise
         finally:
@@ -124,35 +153,30 @@ class AsyncPool:
 
     async def open(self, effect: Open) -> AsyncOpened:
         """Send, and wait for the head of the response."""
-        limit, deadline, phase = effect.target.timeouts.first_token, effect.deadline, "total"
-        if limit is not None:
-            first = monotonic() + limit
-            if deadline is None or first < deadline:
-                deadline, phase = first, "first_token"
-        watch = _Watch(deadline, phase, limit)
-        try:
-            response = await self._head(effect)
-        except asyncio.CancelledError:
-            watch.raise_if_passed()
-            raise
-        finally:
-            watch.stop()
-        return AsyncOpened(response)
+        return AsyncOpened(await self._head(effect))
+
+
+class _Session:
+    __slots__ = ("client", "lifetime")
+
+    def __init__(self, client: aiohttp.ClientSession, lifetime: AsyncGenerator[None, None]) -> None:
+        self.client = client
+        self.lifetime = lifetime  # kept, since it would close the session when it goes
 
 
 class _Watch:
-    """Cancels the running task at a deadline; the canceller then turns that into a DeadlineError."""
+    """Cancels the running task at a point in time; the cancelled then turns that into a DeadlineError."""
 
-    __slots__ = ("_handle", "_passed", "_phase", "_seconds", "_task")
+    __slots__ = ("_before", "_handle", "_passed", "_phase", "_seconds", "_task")
 
-    def __init__(self, deadline: float | None, phase: str, seconds: float | None) -> None:
+    def __init__(self, until: float | None, phase: str, seconds: float | None) -> None:
         self._passed = False
         self._phase, self._seconds = phase, seconds
         self._handle: asyncio.TimerHandle | None = None
         self._task = asyncio.current_task()
-        if deadline is not None:
-            left = max(0.0, deadline - monotonic())
-            self._handle = asyncio.get_running_loop().call_later(left, self._pass)
+        if until is not None and self._task is not None:
+            self._before = self._task.cancelling()
+            self._handle = asyncio.get_running_loop().call_later(until - monotonic(), self._pass)
 
     def _pass(self) -> None:
         self._passed = True
@@ -165,81 +189,82 @@ class _Watch:
 
     def raise_if_passed(self) -> None:
         """A DeadlineError in place of our own cancellation; somebody else's cancellation goes on."""
-        if self._passed and self._task is not None and self._task.uncancel() <= 0:
-            raise DeadlineError(_passed(self._phase), phase=self._phase, seconds=self._seconds)
+        if self._passed and self._task is not None and self._task.uncancel() <= self._before:
+            raise DeadlineError(passed(self._phase), phase=self._phase, seconds=self._seconds)
 
 
 class AsyncOpened:
     """An open response. `abort` may be called at any time in the loop's thread."""
 
-    __slots__ = ("_content", "_limit", "_loop", "_phase", "_response", "_timer", "_timer_at", "headers", "status")
+    __slots__ = ("_content", "_phase", "_rang", "_response", "_timer", "_timer_at", "_until", "headers", "status")
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self.status = response.status
         self.headers = _headers(response)
         self._response = response
         self._content = response.content
-        self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
-        self._limit: float | None = None
+        self._until: float | None = None
         self._phase = ""
+        self._rang: str | None = None
 
     async def aread(self, idle: float | None, deadline: float | None, phase: str) -> bytes:
-        """The next bytes, all that have come; empty at the end of the body, when the connection goes back to its pool."""
-        content = self._content
+        """The next bytes, all that have come; empty at the end of the body, when the connection is kept."""
         try:
             self._arm(idle, deadline, phase)
-            data = await content.readany()
-            self._limit = None
-        except (aiohttp.ClientError, OSError, ValueError, asyncio.InvalidStateError) as error:
-            passed = self._phase if self._limit == 0.0 else None
+            data = await self._content.readany()
+        except (aiohttp.ClientError, OSError, ValueError) as error:
             self.abort()
-            if passed:
-                raise DeadlineError(_passed(passed), phase=passed) from error
+            if self._rang is not None:
+                raise DeadlineError(passed(self._rang), phase=self._rang) from None
             raise _read_error(error) from error
         except BaseException:
             self.abort()
             raise
+        self._until = None
         if not data and self._timer is not None:
             self._timer.cancel()
+            self._timer = None
         return data
 
     def _arm(self, idle: float | None, deadline: float | None, phase: str) -> None:
-        """Remember when this read must have ended. The timer is set again only when it has run out."""
-        wait = idle
-        if deadline is None or (idle is not None and deadline - monotonic() > idle):
-            phase = "idle"
-        else:
-            wait = deadline - monotonic()
-        limit = None if wait is None else self._loop.time() + wait
-        self._limit, self._phase = limit, phase
-        if limit is not None and (self._timer is None or limit < self._timer_at):
-            self._set_timer(limit)
+        """Note until when this read may wait. The timer itself is set anew only when it would ring too late."""
+        until = deadline
+        if idle is not None:
+            until = monotonic() + idle
+            if deadline is not None and deadline <= until:
+                until = deadline
+            else:
+                phase = "idle"
+        self._until, self._phase = until, phase
+        if until is not None and (self._timer is None or until < self._timer_at):
+            self._set_timer(until)
 
-    def _set_timer(self, limit: float) -> None:
+    def _set_timer(self, until: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer_at = limit
-        self._timer = self._loop.call_at(limit, self._ring)
+        self._timer_at = until
+        self._timer = asyncio.get_running_loop().call_later(until - monotonic(), self._ring)
 
     def _ring(self) -> None:
         self._timer = None
-        limit = self._limit
-        if limit is None:
+        until = self._until
+        if until is None:
             return
-        if limit > self._loop.time() + 0.001:
-            self._set_timer(limit)
+        if until > monotonic() + 0.001:
+            self._set_timer(until)
             return
-        self._limit = 0.0  # tells the waiting read why
+        self._rang = self._phase
         self._content.set_exception(aiohttp.ServerTimeoutError())
         self._response.close()
 
     async def afinish(self) -> None:
         """Read the rest of a body that has said all, so that the connection can serve again; else close it."""
+        ends = monotonic() + DRAIN_SECONDS
         try:
             for _ in range(64):
-                if not await self.aread(DRAIN_SECONDS, None, "idle"):
+                if not await self.aread(None, ends, "idle"):
                     return
         except ChatModelError:
             return  # the answer is complete; the connection is closed and not used again
@@ -257,23 +282,23 @@ def _headers(response: aiohttp.ClientResponse) -> dict[str, str]:
     return {k.lower(): v for k, v in response.headers.items()}
 
 
-async def _until_the_loop_ends(session: aiohttp.ClientSession) -> AsyncGenerator[None, None]:
-    try:
-        yield
-    finally:
-        await session.close()
-
-
-def _send_error(error: Exception, base_url: str) -> ChatModelError:
+def _send_error(error: Exception, base_url: str, connect: float | None) -> ChatModelError:
     where = urlsplit(base_url).netloc.rpartition("@")[2]
     if isinstance(error, (aiohttp.ConnectionTimeoutError, TimeoutError)):
-        return DeadlineError(f"no connection to {where} in time (the connect deadline)", phase="connect")
-    if isinstance(error, (aiohttp.ClientConnectorError, aiohttp.ClientProxyConnectionError, aiohttp.InvalidURL)):
-        return ConnectError(f"no connection to {where}: {_brief(error)}", phase="connect")
-    if isinstance(error, ValueError):
-        return ConnectError(f"the request to {where} cannot be sent: {error}", phase="connect")
-    return TransportError(f"the connection to {where} broke: {_brief(error)}", phase="send")
+        return DeadlineError(f"no connection to {where}: {passed('connect')}", phase="connect", seconds=connect)
+    if isinstance(
+        error, (aiohttp.ClientConnectorError, aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError)
+    ):
+        failed = ConnectError(f"no connection to {where}: {brief(error)}", phase="connect")
+        if isinstance(error, aiohttp.ClientConnectorCertificateError):
+            failed.retryable = False
+        return failed
+    if isinstance(error, ValueError):  # InvalidURL too
+        return UsageError(f"the request to {where} cannot be sent: {error}", argument="base_url")
+    if isinstance(error, aiohttp.ClientResponseError):  # raised for a head that is not HTTP
+        return ProtocolError(f"what came from {where} is no HTTP/1.1 response: {brief(error)}")
+    return TransportError(f"the connection to {where} broke: {brief(error)}", phase="send")
 
 
 def _read_error(error: Exception) -> ChatModelError:
-    return TransportError(f"the connection broke while the answer was read: {_brief(error)}", phase="read")
+    return TransportError(f"the connection broke while the answer was read: {brief(error)}", phase="read")

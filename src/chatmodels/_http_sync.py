@@ -1,124 +1,66 @@
-"""urllib3: sending a request, and reading the response piece by piece with deadlines.
+"""The sync transport: a request written, and its response read piece by piece, with deadlines that nothing defeats.
 
-The body is read from the response's file straight away and unchunked here, many chunks at a time: a burst of a thousand
-server-sent events costs a few reads instead of a thousand. A body that is compressed goes through urllib3's decoders.
+The bytes are those of `_http_wire`, the connections those of `_http_connect`. Every wait is bounded by a point in time,
+not by a length between two bytes, so a slow drip cannot stretch it. No policy lives here.
 """
 
 from __future__ import annotations
 
-import ssl
-import time
+import socket
+import threading
+from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
 
-import urllib3
-from urllib3.exceptions import (
-    ConnectTimeoutError,
-    HTTPError,
-    MaxRetryError,
-    NameResolutionError,
-    NewConnectionError,
-    ProxyError,
-    ReadTimeoutError,
-    SSLError,
-)
-
 from ._call import HTTPResponse
-from ._errors import ChatModelError, ConnectError, DeadlineError, ProtocolError, TransportError
+from ._errors import ChatModelError, DeadlineError, TransportError
 from ._flow import Open, Send
-from ._http import HTTPConfig
+from ._http import HTTPConfig, brief, head_limit, headers_of, passed
+from ._http_connect import Connection, Origin
+from ._http_wire import Body, Head, request_head, response_head
 from ._proxy import proxy_for
 
 PIECE = 65536
 DRAIN_SECONDS = 0.25
 
 
-def tls_context(config: HTTPConfig) -> ssl.SSLContext:
-    """TLS with the system's trust store, or as configured."""
-    context = ssl.create_default_context(cafile=config.verify if isinstance(config.verify, str) else None)
-    if config.verify is False:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if config.cert is not None:
-        cert, key = (config.cert, None) if isinstance(config.cert, str) else config.cert
-        context.load_cert_chain(cert, key)
-    return context
-
-
 class SyncPool:
-    """The connection pools of one configuration."""
+    """The connections of one configuration, by server."""
 
     def __init__(self, config: HTTPConfig) -> None:
         self._config = config
-        self._managers: dict[str, urllib3.PoolManager] = {}
-        self._hosts: dict[str, tuple[Any, str]] = {}
+        self._origins: dict[tuple[str, str, str], Origin] = {}
+        self._ways: dict[str, tuple[Origin, str]] = {}
 
     def close(self) -> None:
-        for manager in self._managers.values():
-            manager.clear()
-        self._hosts.clear()
+        """Close the idle connections."""
+        for origin in list(self._origins.values()):
+            origin.close()
 
-    def _host(self, base_url: str) -> tuple[Any, str]:
-        found = self._hosts.get(base_url)
-        if found is None:
-            found = self._hosts[base_url] = self._connect(base_url)
-        return found
+    def opened(self, effect: Open | Send) -> SyncOpened:
+        """The response of a request that is not sent yet: `start()` sends it, `abort()` may be called before."""
+        base = effect.target.base_url
+        way = self._ways.get(base)
+        if way is None:
+            way = self._ways[base] = self._way(base)
+        return SyncOpened(*way, effect)
 
-    def _connect(self, base_url: str) -> tuple[Any, str]:
-        """The pool for a base URL, and what stands before the path in the request line."""
+    def _way(self, base_url: str) -> tuple[Origin, str]:
+        """The server of a base URL, and what stands before the path in the request line."""
         parts = urlsplit(base_url)
         proxy = proxy_for(base_url, self._config)
-        manager = self._managers.get(proxy)
-        if manager is None:
-            manager = self._managers[proxy] = self._manager(proxy)
-        if proxy and parts.scheme == "http":  # a plain proxy is told the whole URL
-            return manager, base_url.rstrip("/")
-        return manager.connection_from_url(base_url), parts.path.rstrip("/")
-
-    def _manager(self, proxy: str) -> urllib3.PoolManager:
-        shared: dict[str, Any] = {
-            "num_pools": 64,
-            "maxsize": 256,
-            "block": False,
-            "retries": False,
-            "ssl_context": tls_context(self._config),
-        }
-        if proxy:
-            try:
-                return urllib3.ProxyManager(proxy, **shared)
-            except Exception as error:
-                raise ConnectError(f"the proxy {_without_user(proxy)} cannot be used: {error}", phase="connect") from None
-        return urllib3.PoolManager(**shared)
+        key = (parts.scheme, parts.netloc, proxy)
+        origin = self._origins.get(key)
+        if origin is None:
+            origin = self._origins.setdefault(key, Origin(base_url, proxy, self._config))
+        path = parts.path.rstrip("/")
+        return origin, f"http://{origin.host}{path}" if origin.forwarded else path
 
     def open(self, effect: Open | Send) -> SyncOpened:
         """Send, and wait for the head of the response."""
-        target, request = effect.target, effect.request
-        pool, prefix = self._host(target.base_url)
-        limits, left = target.timeouts, None
-        if effect.deadline is not None:
-            left = effect.deadline - time.monotonic()
-            if left <= 0:
-                raise DeadlineError("the total deadline passed", phase="total", seconds=limits.total)
-        wait = left
-        if request.stream and limits.first_token is not None:
-            wait = limits.first_token if left is None else min(left, limits.first_token)
-        connect = limits.connect if left is None else left if limits.connect is None else min(limits.connect, left)
-        headers = {**target.headers, **request.headers} if request.headers else target.headers
-        try:
-            response = pool.urlopen(
-                request.method,
-                prefix + request.path,
-                body=request.body,
-                headers=headers,
-                retries=False,
-                redirect=False,
-                assert_same_host=False,
-                preload_content=False,
-                timeout=urllib3.Timeout(connect=connect, read=wait),
-            )
-        except (HTTPError, OSError, ValueError) as error:
-            raise _send_error(error, target.base_url, request.stream and wait != left) from error
-        return SyncOpened(response, wait)
+        opened = self.opened(effect)
+        opened.start()
+        return opened
 
     def send(self, effect: Send) -> HTTPResponse:
         """Send, and read the whole response."""
@@ -126,274 +68,207 @@ class SyncPool:
 
 
 class SyncOpened:
-    """An open response. `abort` may be called from any thread."""
+    """A response, from before its request is sent. `abort` may be called at any time, from any thread."""
 
-    __slots__ = ("_body", "_response", "_sock", "_wait", "headers", "status")
+    __slots__ = (
+        "_aborted", "_body", "_effect", "_first", "_held", "_origin", "_prefix", "_reader", "_sock",
+        "headers", "status",
+    )  # fmt: skip
 
-    def __init__(self, response: Any, wait: float | None) -> None:
-        self.status: int = response.status
-        self.headers = {k.lower(): v for k, v in response.headers.items()}
-        self._response = response
-        self._body = _body_of(response, self.headers)
+    def __init__(self, origin: Origin, prefix: str, effect: Open | Send) -> None:
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self._origin = origin
+        self._prefix = prefix
+        self._effect = effect
+        # The connection while it is ours. Taking it out is atomic, so it is given back or closed once, by one thread.
+        self._held: list[Connection] = []
         self._sock: Any = None
-        self._wait = wait
+        self._reader = 0  # the thread that may be waiting on the socket
+        self._aborted = False
+        self._first = b""  # what came of the body along with the head
+        self._body: Body | None = None
+
+    def start(self) -> None:
+        """Send, and wait for the head of the response."""
+        effect = self._effect
+        until, phase, seconds = head_limit(effect, monotonic())
+        self._reader = threading.get_ident()
+        try:
+            connection = self._connection(until, phase, seconds)
+            self._sock = connection.sock
+            self._write(until)
+            head = self._head(until)
+        except TimeoutError as error:
+            self._close()
+            if isinstance(error, DeadlineError):
+                raise
+            raise DeadlineError(f"{self._origin.name}: {passed(phase)}", phase=phase, seconds=seconds) from error
+        except OSError as error:
+            self._close()
+            raise TransportError(
+                f"the connection to {self._origin.name} broke: {brief(error)}", phase="send"
+            ) from error
+        except BaseException:
+            self._close()
+            raise
+        finally:
+            self._reader = 0
+        self.status, self.headers = head.status, head.headers
+
+    def _connection(self, until: float | None, phase: str, seconds: float | None) -> Connection:
+        connection = self._origin.idle()
+        if connection is not None:
+            self._held.append(connection)
+            return connection
+        connection = self._origin.new()
+        self._held.append(connection)
+        limit = self._effect.target.timeouts.connect
+        if limit is not None and (until is None or monotonic() + limit < until):
+            until, phase, seconds = monotonic() + limit, "connect", limit
+        self._origin.connect(connection, until, phase, seconds)
+        self._check()
+        return connection
+
+    def _write(self, until: float | None) -> None:
+        request, origin = self._effect.request, self._origin
+        headers = headers_of(self._effect)
+        if origin.headers:
+            headers = {**headers, **origin.headers}
+        target = self._prefix + request.path
+        head = request_head(request.method, target, origin.host, headers, len(request.body))
+        self._sock.settimeout(left(until))
+        try:
+            self._sock.sendall(head + request.body)
+        except (BrokenPipeError, ConnectionResetError):
+            return  # a server may answer (413, 401) and close before it has read all: its answer is read next
+
+    def _head(self, until: float | None) -> Head:
+        data = b""
+        while True:
+            piece = self._receive(until)
+            if not piece:
+                raise ConnectionResetError("it was closed before an answer came")
+            data = data + piece if data else piece
+            found = response_head(data)
+            if found is not None:
+                head, self._first = found
+                self._body = Body(head)
+                return head
+
+    def _receive(self, until: float | None) -> bytes:
+        sock = self._sock
+        sock.settimeout(left(until))
+        piece: bytes = sock.recv(PIECE)
+        if not piece:
+            self._check()
+        return piece
+
+    def _check(self) -> None:
+        if self._aborted:
+            raise ConnectionAbortedError("the call was given up")
 
     def whole(self, deadline: float | None) -> HTTPResponse:
         """Read the whole body."""
         pieces: list[bytes] = []
-        done = False
-        try:
-            while piece := self.read(None, deadline, "total"):
-                pieces.append(piece)
-            done = True
-        finally:
-            if not done:
-                self.abort()
+        while piece := self.read(None, deadline, "total"):
+            pieces.append(piece)
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         return HTTPResponse(status=self.status, headers=self.headers, body=body)
 
     def read(self, idle: float | None, deadline: float | None, phase: str) -> bytes:
-        """The next bytes; empty at the end of the body, when the connection goes back to its pool."""
-        wait = idle
-        if deadline is not None:
-            left = deadline - time.monotonic()
-            if wait is None or left < wait:
-                wait = left
-                if left <= 0:
-                    self.abort()
-                    raise DeadlineError(_passed(phase), phase=phase)
-            else:
-                phase = "idle"
-        else:
-            phase = "idle"
+        """The next bytes; empty at the end of the body, when the connection is kept for the next call."""
+        body = self._body
+        if body is None or not self._held:
+            if body is not None and body.done:
+                return b""
+            raise TransportError("the connection is closed", phase="read")
+        until = deadline
+        if idle is not None and (deadline is None or monotonic() + idle < deadline):
+            until, phase = monotonic() + idle, "idle"
+        self._reader = threading.get_ident()
         try:
-            self._limit(wait)
-            data = self._body.read()
+            data = self._payload(body, until)
         except TimeoutError as error:
-            self.abort()
-            raise DeadlineError(_passed(phase), phase=phase, seconds=wait) from error
-        except ReadTimeoutError as error:
-            self.abort()
-            raise DeadlineError(_passed(phase), phase=phase, seconds=wait) from error
-        except (HTTPError, OSError, ValueError, AttributeError) as error:
-            self.abort()
-            raise _read_error(error) from error
+            self._close()
+            raise DeadlineError(passed(phase), phase=phase) from error
+        except OSError as error:
+            self._close()
+            text = f"the connection broke while the answer was read: {brief(error)}"
+            raise TransportError(text, phase="read") from error
         except BaseException:
-            self.abort()
+            self._close()
             raise
+        finally:
+            self._reader = 0
         if not data:
-            self._release()
+            self._keep(body)
         return data
 
-    def _limit(self, wait: float | None) -> None:
-        """Set the socket's timeout, when it is not near enough already."""
-        have = self._wait
-        if wait is have or (wait is not None and have is not None and 0 <= have - wait < 0.01):
-            return
-        if self._sock is None:
-            self._sock = self._body.socket()
-        if self._sock is not None:
-            self._sock.settimeout(wait)
-        self._wait = wait
+    def _payload(self, body: Body, until: float | None) -> bytes:
+        raw, self._first = self._first, b""
+        while not body.done:
+            if not raw:
+                raw = self._receive(until)
+                if not raw:
+                    body.end()
+                    return b""
+            data = body.feed(raw)
+            if data:
+                return data
+            raw = b""
+        if raw:
+            body.reusable = False
+        return b""
 
     def finish(self) -> None:
         """Read the rest of a body that has said all, so that the connection can serve again; else close it."""
+        ends = monotonic() + DRAIN_SECONDS
         try:
-            ends = time.monotonic() + DRAIN_SECONDS
             for _ in range(64):
-                if not self.read(DRAIN_SECONDS, ends, "idle"):
+                if not self.read(None, ends, "idle"):
                     return
         except ChatModelError:
             return  # the answer is complete; the connection is closed and not used again
         self.abort()
 
-    def _release(self) -> None:
-        self._body.close()
-        self._response.release_conn()
+    def _keep(self, body: Body) -> None:
+        if not body.reusable or self._aborted:
+            self._close()
+        elif self._held:
+            self._origin.keep(self._held.pop())
+
+    def _close(self) -> None:
+        if self._held:
+            self._held.pop().close()
 
     def abort(self) -> None:
         """Close the connection at once."""
-        response, connection = self._response, self._response.connection
-        sock = self._body.socket()
+        if not self._held:
+            return
+        self._aborted = True
+        if self._reader in (0, threading.get_ident()):
+            self._close()
+            return
+        # Another thread waits on the socket: it is woken, and closes. A number that is closed under a waiting thread
+        # could be given to another socket at once.
+        sock = self._held[0].sock
         if sock is not None:
-            _shut_down(sock)
-        if connection is not None:
-            connection.close()
-        response.close()
+            _wake(sock)
 
 
-def _shut_down(sock: Any) -> None:
-    """Wake a thread that waits in recv; a socket that is closed already needs none."""
-    import socket
-
+def _wake(sock: Any) -> None:
     try:
-        sock.shutdown(socket.SHUT_RDWR)
+        socket.socket.shutdown(getattr(sock, "socket", sock), socket.SHUT_RDWR)
     except OSError:
-        return
+        return  # it is not connected any more: nobody waits on it
 
 
-class _PlainBody:
-    """A body through urllib3's own reader: compressed, or not backed by http.client."""
-
-    def __init__(self, response: Any) -> None:
-        self._response = response
-
-    def read(self) -> bytes:
-        return self._response.read1(PIECE, decode_content=True) or b""
-
-    def socket(self) -> Any:
-        connection = self._response.connection
-        return getattr(connection, "sock", None)
-
-    def close(self) -> None:
-        """Nothing of ours to close."""
-
-
-class _RawBody:
-    """A body read from http.client's buffered file: chunked, of known length, or up to the end of the connection."""
-
-    def __init__(self, original: Any, sock: Any, chunked: bool, length: int | None) -> None:
-        self._original = original
-        self._fp = original.fp
-        self._sock = sock
-        self._chunked = chunked
-        self._left = length
-        self._chunks = Chunked() if chunked else None
-        self._done = self._fp is None or length == 0
-
-    def socket(self) -> Any:
-        return self._sock
-
-    def read(self) -> bytes:
-        if self._done:
-            return b""
-        while True:
-            raw = self._fp.read1(PIECE if self._left is None else min(PIECE, self._left))
-            if not raw:
-                return self._at_end()
-            if self._chunks is None:
-                if self._left is not None:
-                    self._left -= len(raw)
-                    self._done = self._left == 0
-                return raw  # type: ignore[no-any-return]
-            data = self._chunks.feed(raw)
-            self._done = self._chunks.done
-            if data or self._done:
-                return data
-
-    def _at_end(self) -> bytes:
-        self._done = True
-        if self._chunked or self._left:
-            raise ConnectionResetError("the connection was closed in the middle of the body")
-        return b""
-
-    def close(self) -> None:
-        self._original.close()
-
-
-def _body_of(response: Any, headers: dict[str, str]) -> _PlainBody | _RawBody:
-    original = getattr(response, "_original_response", None)
-    encoded = headers.get("content-encoding", "identity") not in ("identity", "")
-    if encoded or original is None or getattr(original, "fp", None) is None:
-        return _PlainBody(response)
-    sock = getattr(response.connection, "sock", None) or getattr(getattr(original.fp, "raw", None), "_sock", None)
-    return _RawBody(original, sock, bool(original.chunked), original.length)
-
-
-class Chunked:
-    """Takes the chunk framing of HTTP/1.1 off (RFC 9112, section 7.1); trailers are dropped."""
-
-    __slots__ = ("_buffer", "_left", "_trailer", "done")
-
-    def __init__(self) -> None:
-        self._buffer = b""
-        self._left = 0  # bytes of the current chunk that are still to come, with its line end
-        self._trailer = False
-        self.done = False
-
-    def feed(self, raw: bytes) -> bytes:
-        """The payload in these bytes; `done` after the last chunk."""
-        data = self._buffer + raw if self._buffer else raw
-        out: list[bytes] = []
-        position, size = 0, len(data)
-        while not self._trailer:
-            if self._left:
-                take = min(self._left, size - position)
-                keep = min(take, max(0, self._left - 2))
-                if keep:
-                    out.append(data[position : position + keep])
-                position += take
-                self._left -= take
-                if self._left:
-                    break
-            line_end = data.find(b"\n", position)
-            if line_end < 0:
-                break
-            length = _chunk_size(data[position:line_end])
-            position = line_end + 1
-            if length == 0:
-                self._trailer = True
-            else:
-                self._left = length + 2
-        self._buffer = data[position:]
-        if self._trailer:
-            self._read_trailer()
-        if len(self._buffer) > PIECE and not self._left:
-            raise ProtocolError("the chunk framing of the response is broken", data=self._buffer)
-        return out[0] if len(out) == 1 else b"".join(out)
-
-    def _read_trailer(self) -> None:
-        while True:
-            line, found, rest = self._buffer.partition(b"\n")
-            if not found:
-                return
-            self._buffer = rest
-            if line in (b"", b"\r"):
-                self.done = True
-                return
-
-
-def _chunk_size(line: bytes) -> int:
-    try:
-        size = int(line.split(b";", 1)[0], 16)
-    except ValueError:
-        size = -1
-    if size < 0:
-        raise ProtocolError("the chunk framing of the response is broken", data=line)
-    return size
-
-
-def _passed(phase: str) -> str:
-    return {
-        "idle": "nothing came for too long (the idle deadline)",
-        "first_token": "no answer began in time (the first_token deadline)",
-    }.get(phase, f"the {phase} deadline passed")
-
-
-def _send_error(error: Exception, base_url: str, first_token: bool) -> ChatModelError:
-    cause = error.reason if isinstance(error, MaxRetryError) and error.reason else error
-    where = urlsplit(base_url).netloc.rpartition("@")[2]
-    if isinstance(cause, ConnectTimeoutError) and not isinstance(cause, NewConnectionError):
-        return DeadlineError(f"no connection to {where} in time (the connect deadline)", phase="connect")
-    if isinstance(cause, ReadTimeoutError):
-        phase = "first_token" if first_token else "total"
-        return DeadlineError(f"{where}: {_passed(phase)}", phase=phase)
-    if isinstance(cause, (NewConnectionError, NameResolutionError, SSLError, ProxyError)):
-        return ConnectError(f"no connection to {where}: {_brief(cause)}", phase="connect")
-    if isinstance(cause, ValueError) and not isinstance(cause, HTTPError):
-        return ConnectError(f"the request to {where} cannot be sent: {cause}", phase="connect")
-    return TransportError(f"the connection to {where} broke: {_brief(cause)}", phase="send")
-
-
-def _read_error(error: Exception) -> ChatModelError:
-    return TransportError(f"the connection broke while the answer was read: {_brief(error)}", phase="read")
-
-
-def _brief(error: BaseException) -> str:
-    text = str(error)
-    return text.partition(": ")[2] or text if text.startswith("HTTP") else text or type(error).__name__
-
-
-def _without_user(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+def left(until: float | None) -> float | None:
+    """Seconds until then; a TimeoutError when there are none."""
+    if until is None:
+        return None
+    seconds = until - monotonic()
+    if seconds <= 0:
+        raise TimeoutError("the time is over")
+    return seconds
