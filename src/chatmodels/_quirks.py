@@ -7,10 +7,9 @@ that is not known is sent as it is, and the provider answers.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
-Quirk: TypeAlias = Callable[[dict[str, Any], list[str]], None]
+from .dialects._base import Quirk
 
 #: OpenAI's reasoning models take `max_completion_tokens` only, and no sampling settings (API reference, checked 2026-11).
 _REASONING = re.compile(r"^(o\d|gpt-5)(?!.*chat)")

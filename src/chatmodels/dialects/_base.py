@@ -11,7 +11,8 @@ A writer of a dialect subclasses `Decoder` (or `SSEDecoder`) and implements `fra
 from __future__ import annotations
 
 import re
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any, Protocol, TypeAlias
 
 from .._call import Call, HTTPRequest, HTTPResponse
 from .._errors import (
@@ -30,6 +31,7 @@ from .._errors import (
     RateLimitError,
 )
 from .._events import (
+    ChoiceFinish,
     End,
     Event,
     LogprobsDelta,
@@ -42,9 +44,13 @@ from .._events import (
     Warned,
 )
 from .._framing import SSE
-from .._json import loads
+from .._json import dumps_text, is_array, is_object, loads
 from .._messages import AIMessage
 from .._parts import Part, Reasoning, Text, ToolCall
+
+
+#: A small named change of a request's JSON that one host or model wants; it may add warnings to the list.
+Quirk: TypeAlias = Callable[[dict[str, Any], list[str]], None]
 
 
 class StreamDecoder(Protocol):
@@ -224,8 +230,6 @@ def events_of(message: AIMessage) -> list[Event]:
 
 
 def _end_of(message: AIMessage) -> End:
-    from .._events import ChoiceFinish
-
     others = {
         n + 1: ChoiceFinish(a.finish_reason or "unknown", a.raw_finish_reason)
         for n, a in enumerate(message.alternatives)
@@ -239,9 +243,9 @@ def _end_of(message: AIMessage) -> End:
 
 
 def _part_event(part: Part, index: int, choice: int) -> Event:
-    if part.__class__ is Text and part == Text(part.text):
+    if isinstance(part, Text) and part == Text(part.text):
         return TextDelta(part.text, index, choice)
-    if part.__class__ is Reasoning and part == Reasoning(part.text):
+    if isinstance(part, Reasoning) and part == Reasoning(part.text):
         return ReasoningDelta(part.text, index, choice)
     if isinstance(part, ToolCall) and part.text is not None and not part.provider_data:
         return ToolCallDelta(index, part.id, part.name, part.text, choice)
@@ -279,6 +283,11 @@ BY_CODE: dict[str, type[ProviderError]] = {
     "authentication_error": AuthenticationError,
     "permission_error": PermissionDeniedError,
     "permission_denied": PermissionDeniedError,
+    "unrecognizedclientexception": AuthenticationError,
+    "invalidsignatureexception": AuthenticationError,
+    "incompletesignatureexception": AuthenticationError,
+    "missingauthenticationtokenexception": AuthenticationError,
+    "expiredtokenexception": AuthenticationError,
     "accessdeniedexception": PermissionDeniedError,
     "model_not_found": NotFoundError,
     "not_found_error": NotFoundError,
@@ -289,6 +298,8 @@ BY_CODE: dict[str, type[ProviderError]] = {
     "toomanyrequestsexception": RateLimitError,
     "resource_exhausted": RateLimitError,
     "overloaded_error": OverloadedError,
+    "timeout_error": OverloadedError,
+    "modelnotreadyexception": OverloadedError,
     "engine_overloaded": OverloadedError,
     "server_error": OverloadedError,
     "api_error": OverloadedError,
@@ -359,14 +370,14 @@ def error_body(data: bytes) -> Any:
 
 def read_error(body: Any) -> tuple[str | None, str | None, str | None]:
     """(message, code, type) from any of the shapes in which providers put errors."""
-    if isinstance(body, list) and body:
+    if is_array(body) and body:
         body = body[0]
     if isinstance(body, str):
         return body.strip() or None, None, None
-    if not isinstance(body, dict):
+    if not is_object(body):
         return None, None, None
     inner = body.get("error")
-    if isinstance(inner, dict):
+    if is_object(inner):
         return _read_inner(inner)
     if isinstance(inner, str):
         message = body.get("message")
@@ -394,8 +405,6 @@ def _read_flat(body: dict[str, Any]) -> tuple[str | None, str | None, str | None
 
 
 def _text_of(value: Any) -> str | None:
-    from .._json import dumps_text
-
     if value is None:
         return None
     return value if isinstance(value, str) else dumps_text(value)

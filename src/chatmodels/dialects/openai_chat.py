@@ -5,19 +5,18 @@ Source: the API reference of Chat Completions, checked 2026-11, and recorded tra
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
 from msgspec.structs import force_setattr
 
 from .._call import Call, HTTPRequest, HTTPResponse
+from .._content import opaque
 from .._errors import ProviderError
 from .._inputs import plain, tool_call
-from .._json import decode_as, dumps_text, mend
+from .._json import decode_as, dumps_text, is_object, mend
 from .._messages import AIMessage, with_body
 from .._parts import Audio, InvalidToolCall, Part, Reasoning, Refusal, Text, ToolCall
-from .._content import opaque
-from ._base import Dialect, StreamDecoder, error_body, http_error, make_error, read_error
+from ._base import Dialect, Quirk, StreamDecoder, error_body, http_error, make_error, read_error
 from ._openai_chat_parse import parse_request
 from ._openai_chat_request import Encoder, Profile, body_bytes
 from ._openai_chat_stream import ChatStream
@@ -39,9 +38,6 @@ from ._openai_chat_wire import (
     tokens_of,
     usage_of,
 )
-
-
-Quirk: TypeAlias = Callable[[dict[str, Any], list[str]], None]
 
 
 class OpenAIChat(Dialect):
@@ -71,7 +67,7 @@ class OpenAIChat(Dialect):
             raise self._error(body.error, response)
         choices = body.choices or []
         for choice in choices:
-            if isinstance(choice.error, dict):
+            if is_object(choice.error):
                 raise self._error(choice.error, response)
         messages = [self._message(body, choice) for choice in choices]
         if not messages:
@@ -120,9 +116,9 @@ class OpenAIChat(Dialect):
         )
 
     def _parts(self, delta: Delta, body: Body, number: int) -> list[Part]:
-        if delta.content.__class__ is str and delta.tool_calls is None and _bare(delta):
+        if isinstance(delta.content, str) and delta.tool_calls is None and _bare(delta):
             citations = search_citations(body) if not number else ()
-            return [Text(mend(delta.content), citations)] if delta.content else []  # type: ignore[arg-type]
+            return [Text(mend(delta.content), citations)] if delta.content else []
         parts = self._reasoning(delta)
         for kind, value in content_pieces(delta.content):
             if kind == "other":
@@ -135,8 +131,8 @@ class OpenAIChat(Dialect):
         parts += _audio(delta.audio)
         parts += images_of(delta.images)
         parts += server_tools_of(delta.executed_tools, self.provider)
-        parts += [self._call(c) for c in delta.tool_calls or () if isinstance(c, dict)]
-        if isinstance(delta.function_call, dict) and delta.function_call.get("name") and not delta.tool_calls:
+        parts += [self._call(c) for c in delta.tool_calls or () if is_object(c)]
+        if is_object(delta.function_call) and delta.function_call.get("name") and not delta.tool_calls:
             parts.append(self._legacy(delta.function_call))
         return parts
 
@@ -164,11 +160,11 @@ class OpenAIChat(Dialect):
         function, custom = wire.get("function"), wire.get("custom")
         extra = {k: v for k, v in wire.items() if k not in ("index", "id", "type", "function", "custom") and v}
         data = {self.provider: {"extra": extra}} if extra else None
-        if isinstance(custom, dict) and not function:
+        if is_object(custom) and not function:
             text = custom.get("input")
             said = text if isinstance(text, str) else dumps_text(text)
             return ToolCall(ident, str(custom.get("name") or ""), said, custom=True, provider_data=data)
-        inner = function if isinstance(function, dict) else {}
+        inner = function if is_object(function) else {}
         return tool_call(ident, str(inner.get("name") or ""), inner.get("arguments"), provider_data=data)
 
     def _legacy(self, wire: dict[str, Any]) -> ToolCall | InvalidToolCall:
@@ -199,19 +195,20 @@ def _bare(delta: Delta) -> bool:
 
 def _append(parts: list[Part], kind: str, text: str) -> None:
     """Text of one kind is one part, wherever its pieces stood: as in the stream."""
-    cls = Text if kind == "text" else Reasoning
+    if not text:
+        return
     for position, part in enumerate(parts):
-        if part.__class__ is cls:
-            if text:
-                joined = part.text + text  # type: ignore[union-attr]
-                parts[position] = cls(joined, provider_data=part.provider_data)
+        if kind == "text" and isinstance(part, Text):
+            parts[position] = Text(part.text + text, provider_data=part.provider_data)
             return
-    if text:
-        parts.append(cls(text))
+        if kind == "reasoning" and isinstance(part, Reasoning):
+            parts[position] = Reasoning(part.text + text, provider_data=part.provider_data)
+            return
+    parts.append(Text(text) if kind == "text" else Reasoning(text))
 
 
 def _audio(wire: Any) -> list[Part]:
-    if not isinstance(wire, dict):
+    if not is_object(wire):
         return []
     ident, data = wire.get("id"), sound(wire.get("data"))
     said = wire.get("transcript")
