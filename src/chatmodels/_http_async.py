@@ -71,7 +71,7 @@ class AsyncPool:
         """TLS as configured; aiohttp's own context, which trusts the system's store, where nothing is."""
         config = self._config
         if self._tls is None and (config.verify is not True or config.cert is not None):
-            from ._tls import tls_context
+            from ._http_tls import tls_context
 
             self._tls = tls_context(config)
         return True if self._tls is None else self._tls

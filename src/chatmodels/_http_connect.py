@@ -21,7 +21,7 @@ from urllib3.util import parse_url
 
 from ._errors import ChatModelError, ConnectError, DeadlineError, UsageError
 from ._http import HTTPConfig, brief, passed
-from ._tls import tls_context
+from ._http_tls import tls_context
 
 #: Idle connections are given up after so many seconds: many servers, and the gateways between, drop them soon after.
 IDLE_SECONDS = 60.0
