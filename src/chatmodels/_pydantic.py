@@ -1,0 +1,30 @@
+"""Messages as fields of pydantic models. Imported by pydantic's own machinery only, never by us."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ._inputs import from_dict, is_message
+from ._json import is_object
+
+
+def message_schema(cls: type[Any]) -> Any:
+    """The core schema of a message class: instances and our JSON form go in, the JSON form comes out."""
+    from pydantic_core import core_schema  # the caller is pydantic: it is there
+
+    validate = _validator(cls)
+    return core_schema.no_info_plain_validator_function(
+        validate,
+        serialization=core_schema.plain_serializer_function_ser_schema(lambda message: message.to_dict()),
+    )
+
+
+def _validator(cls: type[Any]) -> Callable[[Any], Any]:
+    def validate(value: Any) -> Any:
+        message = from_dict(value) if is_object(value) else value
+        if not is_message(message) or not isinstance(message, cls):
+            raise ValueError(f"a {cls.__name__} or its dict form is needed")
+        return message
+
+    return validate
