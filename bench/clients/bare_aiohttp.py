@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import aiohttp
@@ -12,6 +13,7 @@ class Client:
     def __init__(self, url: str) -> None:
         self.url = url + "/chat/completions"
         self.session: aiohttp.ClientSession | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None
 
     def post(self, stream: bool) -> aiohttp.client._RequestContextManager:
         if self.session is None:  # it wants to be made inside the running loop
@@ -40,6 +42,20 @@ class Client:
                     left = time.monotonic()
                     break
         return left
+
+    def batch(self, count: int, concurrency: int) -> int:
+        """From synchronous code: a loop of its own, and as many tasks as may be in flight."""
+        if self.loop is None:
+            self.loop = asyncio.new_event_loop()
+        return self.loop.run_until_complete(self.shared(count, concurrency))
+
+    async def shared(self, count: int, concurrency: int) -> int:
+        numbers = iter(range(count))
+
+        async def take() -> int:
+            return sum([bool(await self.acall()) for _ in numbers])
+
+        return sum(await asyncio.gather(*[take() for _ in range(concurrency)]))
 
     async def aclose(self) -> None:
         if self.session is not None:

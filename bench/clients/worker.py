@@ -98,6 +98,8 @@ def cancelled_stream(method: str, seconds: float) -> float:
     async def cancel() -> float:
         task = asyncio.ensure_future(getattr(Process.client, method)())
         await asyncio.sleep(seconds)
+        if task.done():
+            raise AssertionError("the stream did not wait") from task.exception()
         when = time.monotonic()
         task.cancel()
         await asyncio.wait([task], timeout=5)

@@ -278,8 +278,8 @@ def _deliver(plan: Plan, events: list[Event]) -> Flow[None]:
         yield Deliver(events)
         return
     for event in events:
-        if event.__class__ is TextDelta:
-            yield Emit(plan.handlers, "on_llm_new_token", (event.text,), {"chunk": event})  # type: ignore[union-attr]
+        if isinstance(event, TextDelta):
+            yield Emit(plan.handlers, "on_llm_new_token", (event.text,), {"chunk": event})
         yield Deliver([event])
 
 
@@ -288,8 +288,8 @@ def collected(flow: Flow[None], folding: Fold) -> Flow[None]:
     try:
         effect = next(flow)
         while True:
-            if effect.__class__ is Deliver:
-                for event in effect.events:  # type: ignore[union-attr]
+            if isinstance(effect, Deliver):
+                for event in effect.events:
                     folding.add(event)
                 effect = flow.send(None)
                 continue

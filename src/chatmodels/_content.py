@@ -9,11 +9,12 @@ from __future__ import annotations
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
 from ._errors import UsageError
+from ._json import is_object, mapping
 from ._parts import PART_TYPES, Audio, File, Image, Opaque, Part, Refusal, Text, Video
 
 _AUDIO_TYPES = {"wav": "audio/wav", "mp3": "audio/mpeg"}
@@ -26,9 +27,9 @@ def content_of(content: Any) -> str | list[Part]:
     if content is None:
         return ""
     if isinstance(content, PART_TYPES):
-        return [content]
+        return [cast(Part, content)]
     if isinstance(content, Sequence) and not isinstance(content, (bytes, bytearray)):
-        return [part_of(item, i) for i, item in enumerate(content)]
+        return [part_of(item, i) for i, item in enumerate(cast("Sequence[Any]", content))]
     raise UsageError(
         f"content is a str or a list of parts, not {type(content).__name__}", argument="content"
     )
@@ -37,10 +38,10 @@ def content_of(content: Any) -> str | list[Part]:
 def part_of(item: Any, position: int = 0) -> Part:
     """One item of a content list as a part."""
     if isinstance(item, PART_TYPES):
-        return item
+        return cast(Part, item)
     if isinstance(item, str):
         return Text(item)
-    if isinstance(item, dict):
+    if is_object(item):
         return _from_dict(item, f"content[{position}]")
     raise UsageError(
         f"content[{position}] is a part, a str or a dict with a 'type', not {type(item).__name__}",
@@ -56,7 +57,7 @@ def _from_dict(item: dict[str, Any], where: str) -> Part:
             part = reader(item)
             cache = item.get("cache_control") or item.get("cache")
             return msgspec.structs.replace(part, cache=_cache(cache)) if cache else part
-        return msgspec.convert(item, Part)  # type: ignore[return-value, arg-type]
+        return cast(Part, msgspec.convert(item, cast(Any, Part)))
     except UsageError as error:
         raise UsageError(f"{where}: {error.text}", argument=where) from error
     except (msgspec.ValidationError, KeyError, TypeError, AttributeError, Base64Error) as error:
@@ -67,7 +68,7 @@ def _from_dict(item: dict[str, Any], where: str) -> Part:
 
 
 def _cache(value: Any) -> bool | str:
-    if isinstance(value, dict):
+    if is_object(value):
         return str(value.get("ttl") or "") or True
     return value if isinstance(value, str) else bool(value)
 
@@ -124,5 +125,5 @@ _OPENAI: dict[str, Callable[[dict[str, Any]], Part]] = {
 
 def opaque(provider: str, data: Any) -> Opaque:
     """A part that the dialect `provider` does not know, kept whole."""
-    kind = data.get("type") if isinstance(data, dict) else None
+    kind = mapping(data).get("type")
     return Opaque(provider=provider, kind=str(kind or ""), data=data)

@@ -87,8 +87,8 @@ def chunks(flow: Flow[None], state: Streaming) -> Generator[AIMessageChunk, None
     try:
         effect = next(flow)
         while True:
-            if effect.__class__ is Deliver:
-                for event in effect.events:  # type: ignore[union-attr]
+            if isinstance(effect, Deliver):
+                for event in effect.events:
                     add(event)
                     yield AIMessageChunk(event)
                 effect = flow.send(None)
@@ -111,8 +111,8 @@ async def achunks(flow: Flow[None], state: Streaming) -> AsyncGenerator[AIMessag
     try:
         effect = next(flow)
         while True:
-            if effect.__class__ is Deliver:
-                for event in effect.events:  # type: ignore[union-attr]
+            if isinstance(effect, Deliver):
+                for event in effect.events:
                     add(event)
                     yield AIMessageChunk(event)
                 effect = flow.send(None)

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
-from ._call import HTTPRequest, HTTPResponse
+from ._call import HTTPRequest
 from ._events import Event
 
 T = TypeVar("T")

@@ -31,7 +31,7 @@ from ._events import (
     Warned,
 )
 from ._inputs import plain, tool_call
-from ._json import mend
+from ._json import is_object, mend
 from ._messages import AIMessage
 from ._parts import Audio, Citation, InvalidToolCall, Part, Reasoning, Refusal, Text, ToolCall
 from ._usage import Usage
@@ -129,6 +129,10 @@ class _Choice:
         return plain(parts)
 
 
+def _nowhere(text: str) -> int:
+    raise AssertionError("there is no text part yet")
+
+
 class Fold:
     """Collects events; `message()` is the answer so far."""
 
@@ -141,7 +145,7 @@ class Fold:
     def _reset(self) -> None:
         self._choices: dict[int, _Choice] = {}
         self._index = -1
-        self._write: Callable[[str], int] | None = None
+        self._write: Callable[[str], int] = _nowhere
         self.id: str | None = None
         self.model: str | None = None
         self.provider_data: dict[str, Any] | None = None
@@ -155,8 +159,8 @@ class Fold:
 
     def add(self, event: Event) -> None:
         """Take the next event in."""
-        if event.__class__ is TextDelta and event.index == self._index and not event.choice:
-            self._write(event.text)  # type: ignore[misc]  # set together with _index
+        if isinstance(event, TextDelta) and event.index == self._index and not event.choice:
+            self._write(event.text)
         else:
             _ADD[event.__class__](self, event)
 
@@ -285,7 +289,7 @@ def merge_data(old: dict[str, Any] | None, new: dict[str, Any] | None) -> dict[s
     out = dict(old)
     for key, value in new.items():
         have = out.get(key)
-        out[key] = {**have, **value} if isinstance(have, dict) and isinstance(value, dict) else value
+        out[key] = {**have, **value} if is_object(have) and is_object(value) else value
     return out
 
 

@@ -7,13 +7,13 @@ Taken: a str, a message, a prompt value (anything with `to_messages()`), and a l
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias, TypeGuard, cast
 
 import msgspec
 
 from ._content import content_of
 from ._errors import UsageError
-from ._json import loads
+from ._json import is_array, is_object, loads
 from ._messages import (
     MESSAGE_TYPES,
     AIMessage,
@@ -26,7 +26,8 @@ from ._messages import (
 )
 from ._parts import Audio, InvalidToolCall, Part, Reasoning, Refusal, Text, ToolCall
 
-Input: TypeAlias = "str | Message | Sequence[Any] | Any"
+#: What a model takes: a str, a message, a list of messages, pairs or dicts, or a prompt value.
+Input: TypeAlias = Any
 
 _ROLES: dict[str, Callable[..., Message]] = {
     "system": SystemMessage,
@@ -39,36 +40,45 @@ _ROLES: dict[str, Callable[..., Message]] = {
 
 def messages_of(given: Input, argument: str = "messages") -> list[Message]:
     """The messages that the input means; a UsageError names what cannot be read."""
-    if given.__class__ is list and given and all(isinstance(m, MESSAGE_TYPES) for m in given):
+    if is_array(given) and given and all(is_message(m) for m in given):
         return list(given)
     if isinstance(given, str):
         return [HumanMessage(given)]
-    if isinstance(given, MESSAGE_TYPES):
+    if is_message(given):
         return [given]
-    if hasattr(given, "to_messages"):
-        return messages_of(given.to_messages(), argument)
+    to_messages: Callable[[], Any] | None = getattr(cast(object, given), "to_messages", None)
+    if to_messages is not None:
+        return messages_of(to_messages(), argument)
     if isinstance(given, Iterable) and not isinstance(given, (bytes, bytearray, dict)):
-        found = [message_of(item, f"{argument}[{i}]") for i, item in enumerate(given)]
+        items = cast("Iterable[Any]", given)
+        found = [message_of(item, f"{argument}[{i}]") for i, item in enumerate(items)]
         if found:
             return found
         raise UsageError(f"{argument} is empty: give at least one message", argument=argument)
     raise UsageError(
         f"{argument} is a str, a message, a list of messages, (role, text) pairs or dicts, or a prompt value; "
-        f"got {type(given).__name__}",
+        f"got {type(cast(object, given)).__name__}",
         argument=argument,
     )
 
 
+def is_message(value: object) -> TypeGuard[Message]:
+    """Whether a value is one of our messages."""
+    return isinstance(value, MESSAGE_TYPES)
+
+
 def message_of(item: Any, argument: str = "message") -> Message:
     """One message from any of the forms that a list may hold."""
-    if isinstance(item, MESSAGE_TYPES):
-        return cast(Message, item)
+    if is_message(item):
+        return item
     if isinstance(item, str):
         return HumanMessage(item)
-    if isinstance(item, (tuple, list)) and len(item) == 2 and isinstance(item[0], str):
-        return _from_pair(item[0], item[1], argument)
-    if isinstance(item, dict):
+    if is_object(item):
         return _from_any_dict(item, argument)
+    if isinstance(item, (tuple, list)):
+        pair = cast("Sequence[Any]", item)
+        if len(pair) == 2 and isinstance(pair[0], str):
+            return _from_pair(pair[0], pair[1], argument)
     raise UsageError(
         f"{argument} is a message, a (role, text) pair, a dict with a 'role' or a str; got {type(item).__name__}",
         argument=argument,
@@ -86,7 +96,7 @@ def _from_pair(role: str, content: Any, argument: str) -> Message:
 
 def _from_any_dict(item: dict[str, Any], argument: str) -> Message:
     try:
-        if isinstance(item.get("data"), dict) and "type" in item:
+        if is_object(item.get("data")) and "type" in item:
             return _from_2023(item)
         if "role" in item and item.get("type") not in _TAGS:
             return from_openai(item)
@@ -124,25 +134,27 @@ def _assistant(item: dict[str, Any]) -> AIMessage:
     if isinstance(item.get("refusal"), str) and item["refusal"]:
         parts.append(Refusal(item["refusal"]))
     audio = item.get("audio")
-    if isinstance(audio, dict) and audio.get("id"):
+    if is_object(audio) and audio.get("id"):
         parts.append(Audio(file_id=audio["id"], transcript=audio.get("transcript")))
     parts += [_openai_call(call) for call in item.get("tool_calls") or ()]
     legacy = item.get("function_call")
-    if isinstance(legacy, dict):
+    if is_object(legacy):
         parts.append(tool_call("", str(legacy.get("name") or ""), legacy.get("arguments")))
     return AIMessage(plain(parts), name=item.get("name"))
 
 
 def _openai_call(call: Any) -> ToolCall | InvalidToolCall:
-    if not isinstance(call, dict):
+    if not is_object(call):
         raise UsageError("tool_calls holds dicts", argument="tool_calls")
+    ident = str(call.get("id") or "")
     if "args" in call:  # LangChain's form
-        return ToolCall(str(call.get("id") or ""), str(call.get("name") or ""), call["args"])
-    if isinstance(call.get("custom"), dict):
-        custom = call["custom"]
-        return ToolCall(str(call.get("id") or ""), str(custom.get("name") or ""), custom.get("input"), custom=True)
-    function = call.get("function") or {}
-    return tool_call(str(call.get("id") or ""), str(function.get("name") or ""), function.get("arguments"))
+        return ToolCall(ident, str(call.get("name") or ""), call["args"])
+    custom = call.get("custom")
+    if is_object(custom):
+        return ToolCall(ident, str(custom.get("name") or ""), custom.get("input"), custom=True)
+    function = call.get("function")
+    wire = function if is_object(function) else {}
+    return tool_call(ident, str(wire.get("name") or ""), wire.get("arguments"))
 
 
 def tool_call(
@@ -162,7 +174,7 @@ def tool_call(
         return InvalidToolCall(id, name, arguments, f"the arguments are not JSON: {error}", provider_data=provider_data)
     if args is None:
         args = {}
-    if not isinstance(args, dict):
+    if not is_object(args):
         reason = f"the arguments are not a JSON object but {type(args).__name__}"
         return InvalidToolCall(id, name, arguments, reason, provider_data=provider_data)
     return ToolCall(id, name, args, text=arguments, provider_data=provider_data)
@@ -172,10 +184,9 @@ def plain(parts: list[Part]) -> str | list[Part]:
     """Content in its simplest form: a str where the parts are nothing but one bare text."""
     if not parts:
         return ""
-    if len(parts) == 1 and parts[0].__class__ is Text:
-        only = parts[0]
-        if not (only.citations or only.cache or only.provider_data):
-            return only.text
+    only = parts[0]
+    if len(parts) == 1 and isinstance(only, Text) and not (only.citations or only.cache or only.provider_data):
+        return only.text
     return parts
 
 
@@ -200,7 +211,7 @@ def from_dict(data: dict[str, Any]) -> Message:
 def from_json(text: str | bytes) -> Message:
     """The message of `to_json()`."""
     data = loads(text)
-    if not isinstance(data, dict):
+    if not is_object(data):
         raise UsageError("message data is a JSON object", argument="text")
     return from_dict(data)
 
@@ -225,7 +236,7 @@ def messages_from_dict(data: Sequence[dict[str, Any]]) -> list[Message]:
 
 def _from_2023(item: dict[str, Any]) -> Message:
     data = item.get("data")
-    if not isinstance(data, dict):
+    if not is_object(data):
         raise UsageError("the 2023 form is {'type': ..., 'data': {...}}", argument="data")
     known = {k: v for k, v in data.items() if k != "type"}
     return from_dict({**known, "type": item.get("type")})

@@ -7,7 +7,7 @@ inside strings) is read by the standard library instead, which takes longer and 
 from __future__ import annotations
 
 import json
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 import msgspec
 
@@ -70,3 +70,28 @@ def mend(text: str) -> str:
 def dumps_text(value: Any) -> str:
     """Compact JSON text in the value's own key order, for places where a string of JSON is wanted."""
     return encode(value).decode()
+
+
+def is_object(value: object) -> TypeGuard[dict[str, Any]]:
+    """Whether a JSON value is an object."""
+    return isinstance(value, dict)
+
+
+def is_array(value: object) -> TypeGuard[list[Any]]:
+    """Whether a JSON value is an array."""
+    return isinstance(value, list)
+
+
+def objects(value: object) -> list[dict[str, Any]]:
+    """The objects in a JSON array; anything else as an empty list."""
+    return [item for item in value if is_object(item)] if is_array(value) else []
+
+
+def mapping(value: object) -> dict[str, Any]:
+    """An object as it is; anything else as an empty one."""
+    return value if is_object(value) else {}
+
+
+def string(value: object) -> str | None:
+    """A str as it is; anything else as None."""
+    return value if isinstance(value, str) else None

@@ -245,5 +245,5 @@ MESSAGE_TYPES: tuple[type[Any], ...] = (
 
 def with_body(message: AIMessage, body: bytes) -> AIMessage:
     """The same message, remembering its wire answer for `.raw` (not part of its value)."""
-    message.__dict__["_body"] = body
+    vars(message)["_body"] = body
     return message

@@ -201,7 +201,7 @@ def _seconds(value: Any) -> float:
     return float(value)
 
 
-def retry_of(attempts: Any, base: Retry | None = None, argument: str = "max_retries", **fields: Any) -> Retry:
+def retry_of(attempts: Any, before: Retry | None = None, argument: str = "max_retries", **fields: Any) -> Retry:
     """The retry policy with this number of tries in all (0 counts as 1)."""
     if attempts is not None:
         if not isinstance(attempts, int) or isinstance(attempts, bool) or attempts < 0:
@@ -210,7 +210,7 @@ def retry_of(attempts: Any, base: Retry | None = None, argument: str = "max_retr
     for name in ("base", "cap", "patience"):
         if name in fields and not (isinstance(fields[name], (int, float)) and fields[name] >= 0):
             raise UsageError(f"{name} is a number of seconds, 0 or more; got {fields[name]!r}", argument=name)
-    return msgspec.structs.replace(base or Retry(), **fields)
+    return msgspec.structs.replace(before or Retry(), **fields)
 
 
 def handlers_of(given: Any) -> tuple[Any, ...]:

@@ -40,14 +40,14 @@ class Citation(
     provider_data: ProviderData | None = None
 
 
-class Text(_Part, tag="text", kw_only=False):
+class Text(_Part, frozen=True, tag="text", kw_only=False):
     """Plain text, with the citations that the provider gave for it."""
 
     text: str = ""
     citations: tuple[Citation, ...] = ()
 
 
-class Reasoning(_Part, tag="reasoning", kw_only=False):
+class Reasoning(_Part, frozen=True, tag="reasoning", kw_only=False):
     """The model's working, or a summary of it. `signature` and `encrypted` go back to the same provider as they came."""
 
     text: str = ""
@@ -56,13 +56,13 @@ class Reasoning(_Part, tag="reasoning", kw_only=False):
     encrypted: str | None = None
 
 
-class Refusal(_Part, tag="refusal", kw_only=False):
+class Refusal(_Part, frozen=True, tag="refusal", kw_only=False):
     """The text with which the model refused."""
 
     text: str = ""
 
 
-class _Media(_Part):
+class _Media(_Part, frozen=True):
     url: str | None = None
     data: bytes | None = None
     file_id: str | None = None
@@ -131,13 +131,13 @@ def _take_data_url(part: _Media) -> None:
         msgspec.structs.force_setattr(part, "media_type", head[5:-7].split(";")[0] or None)
 
 
-class Image(_Media, tag="image"):
+class Image(_Media, frozen=True, tag="image"):
     """An image by URL, bytes or provider file id. `detail`: "low", "high", "auto" where the provider has it."""
 
     detail: str | None = None
 
 
-class Audio(_Media, tag="audio"):
+class Audio(_Media, frozen=True, tag="audio"):
     """Sound. `transcript` is what was said, where known."""
 
     transcript: str | None = None
@@ -147,15 +147,15 @@ class Audio(_Media, tag="audio"):
             super().__post_init__()
 
 
-class Video(_Media, tag="video"):
+class Video(_Media, frozen=True, tag="video"):
     """A film by URL, bytes or provider file id."""
 
 
-class File(_Media, tag="file"):
+class File(_Media, frozen=True, tag="file"):
     """A document (PDF and others) by URL, bytes or provider file id."""
 
 
-class ToolCall(_Part, tag="tool_call", kw_only=False):
+class ToolCall(_Part, frozen=True, tag="tool_call", kw_only=False):
     """A call that the model asks you to make; answer it with `ToolMessage(tool_call_id=call.id, ...)`.
 
     `args` is the decoded JSON object; for a free-text ("custom") tool it is the text. `text` keeps the
@@ -178,7 +178,7 @@ class ToolCall(_Part, tag="tool_call", kw_only=False):
         return msgspec.json.encode(self.args).decode()
 
 
-class InvalidToolCall(_Part, tag="invalid_tool_call", kw_only=False):
+class InvalidToolCall(_Part, frozen=True, tag="invalid_tool_call", kw_only=False):
     """A call whose arguments are not JSON (cut off, or badly written): `args` is the raw text, `error` says why."""
 
     id: str = ""
@@ -192,7 +192,7 @@ class InvalidToolCall(_Part, tag="invalid_tool_call", kw_only=False):
         return self.args
 
 
-class ToolResult(_Part, tag="tool_result", kw_only=False):
+class ToolResult(_Part, frozen=True, tag="tool_result", kw_only=False):
     """What a tool gave: text, or parts (text and images). `is_error` tells the model that the call failed."""
 
     tool_call_id: str = ""
@@ -201,7 +201,7 @@ class ToolResult(_Part, tag="tool_result", kw_only=False):
     name: str | None = None
 
 
-class ServerTool(_Part, tag="server_tool"):
+class ServerTool(_Part, frozen=True, tag="server_tool"):
     """A tool that the provider ran by itself: its call, or its result.
 
     `kind` is the provider-neutral name ("web_search", "code_execution", "file_search", "mcp", ...). `data`
@@ -216,7 +216,7 @@ class ServerTool(_Part, tag="server_tool"):
     result: Any = None
 
 
-class Opaque(_Part, tag="opaque"):
+class Opaque(_Part, frozen=True, tag="opaque"):
     """A part that this version does not know. It is kept whole and sent back only to the dialect it came from."""
 
     provider: str = ""

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from ._schema_refs import ANNOTATIONS, inline_refs, merge, normal
-from ._schema_trim import flat, tuple_as_items, with_lost
+from ._schema_trim import const_as_enum, flat, tuple_as_items, with_lost
 from ._schema_walk import Path, Schema, is_array, is_object, map_children, path_text, resolve
 
 __all__ = ["for_google", "for_google_json"]
@@ -52,7 +52,7 @@ class _Google:
         if not is_object(schema):
             self._notes.append(f"{path_text(path)}: that nothing is allowed here is not sent")
             return dict(_ANYTHING)
-        out = _as_enum(flat(schema, schema, path, self._notes))
+        out = _as_enum(const_as_enum(flat(schema, schema, path, self._notes), path, self._notes))
         out = _split_types(out)
         if "anyOf" in out:
             return self._union(out, path)
@@ -104,8 +104,8 @@ class _Google:
 
 
 def _as_enum(schema: Schema) -> Schema:
-    """Constants as enums; enums hold strings only, and a null among them is said by `nullable`."""
-    out = {("enum" if word == "const" else word): ([v] if word == "const" else v) for word, v in schema.items()}
+    """Enums hold strings only, and a null among them is said by `nullable`."""
+    out = dict(schema)
     choices = out.get("enum")
     if not is_array(choices):
         return out
@@ -194,9 +194,7 @@ def _json_part(schema: Any, root: Schema, path: Path, chain: tuple[str, ...], no
     if "allOf" in out:
         out = flat({word: value for word, value in out.items() if word != "oneOf"}, root, path, notes)
         out |= {word: value for word, value in schema.items() if word == "oneOf"}
-    if "const" in out:
-        out = {("enum" if word == "const" else word): ([v] if word == "const" else v) for word, v in out.items()}
-    out = _whole_bounds(out)
+    out = _whole_bounds(const_as_enum(out, path, notes))
     out = with_lost(out, [word for word in out if word not in _JSON], path, notes)
     return map_children(
         out,

@@ -48,7 +48,11 @@ def normal(schema: Schema) -> Schema:
     while "$ref" in out and out["$ref"] != "#" and out["$ref"] not in seen:
         seen.add(out["$ref"])
         siblings = {word: value for word, value in out.items() if word != "$ref"}
-        out = {**resolve(out, out["$ref"]), **siblings}
+        target = resolve(out, out["$ref"])
+        if not is_object(target):
+            raise UsageError("the schema allows nothing", argument="schema")
+        clash = any(word in target and word not in ANNOTATIONS for word in siblings)
+        out = {**siblings, "allOf": [*siblings.get("allOf", ()), target]} if clash else {**target, **siblings}
     if "$ref" in out:
         raise UsageError("the schema is only a reference to itself", argument="schema")
     return out

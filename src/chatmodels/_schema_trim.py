@@ -7,7 +7,7 @@ from typing import Any
 from ._schema_refs import ANNOTATIONS, merge
 from ._schema_walk import Path, Schema, is_object, path_text, resolve, shown
 
-__all__ = ["flat", "tuple_as_items", "with_lost"]
+__all__ = ["const_as_enum", "flat", "tuple_as_items", "with_lost"]
 
 # Worth telling the model although they constrain nothing.
 _TOLD = ("default", "examples")
@@ -30,6 +30,16 @@ def flat(schema: Schema, root: Schema, path: Path, notes: list[str]) -> Schema:
     return out
 
 
+def const_as_enum(schema: Schema, path: Path, notes: list[str]) -> Schema:
+    """The schema with its constant as an enum of one."""
+    if "const" not in schema:
+        return schema
+    if schema["const"] not in schema.get("enum", [schema["const"]]):
+        notes.append(f"{path_text(path)}: enum beside another const is not sent")
+    rest = {word: value for word, value in schema.items() if word != "enum"}
+    return {("enum" if word == "const" else word): ([v] if word == "const" else v) for word, v in rest.items()}
+
+
 def _joined(out: Schema, sub: Any, root: Schema, path: Path, notes: list[str]) -> Schema:
     seen: set[str] = set()
     while is_object(sub) and "$ref" in sub and sub["$ref"] not in seen:
@@ -37,6 +47,8 @@ def _joined(out: Schema, sub: Any, root: Schema, path: Path, notes: list[str]) -
         rest = {word: value for word, value in sub.items() if word != "$ref"}
         sub = {**resolve(root, sub["$ref"]), **rest}
     if not is_object(sub):
+        if sub is False:
+            notes.append(f"{path_text(path)}: that nothing is allowed here is not sent")
         return out
     lost: list[str] = []
     inner = {word: value for word, value in sub.items() if word not in ("$defs", "$ref")}

@@ -42,8 +42,8 @@ class AIMessageChunk(msgspec.Struct, repr_omit_defaults=True, omit_defaults=True
     def text(self) -> str:
         """The text in this chunk; empty when it holds something else."""
         event = self.event
-        if event.__class__ is TextDelta:
-            return event.text  # type: ignore[union-attr]
+        if isinstance(event, TextDelta):
+            return event.text
         if self.joined is None:
             return ""
         return "".join([e.text for e in self.events if isinstance(e, TextDelta)])

@@ -62,7 +62,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, repr_
         """The sum, class by class; a count that neither has stays None."""
         if not isinstance(other, Usage):  # pyright: ignore[reportUnnecessaryIsInstance]
             return NotImplemented
-        sums = {name: _add(getattr(self, name), getattr(other, name)) for name in COUNTS}
+        sums: dict[str, Any] = {name: _add(getattr(self, name), getattr(other, name)) for name in COUNTS}
         return Usage(
             **sums,
             estimated=self.estimated or other.estimated,
@@ -92,7 +92,8 @@ def make_usage(
     odd = (input_tokens is not None and cached > input_tokens) or (
         output_tokens is not None and (parts.get("reasoning_tokens") or 0) > output_tokens
     )
-    return Usage(input_tokens=input_tokens, output_tokens=output_tokens, raw=raw, inconsistent=odd, **parts)
+    counts: dict[str, Any] = dict(parts)
+    return Usage(input_tokens=input_tokens, output_tokens=output_tokens, raw=raw, inconsistent=odd, **counts)
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, repr_omit_defaults=True):

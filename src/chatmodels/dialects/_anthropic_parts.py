@@ -74,10 +74,17 @@ class AnthropicTurns(Turns):
     # -- text
 
     def text(self, part: Text, where: str) -> list[Block]:
+        if part.citations:
+            self.warn(f"{where}: {self.provider} takes citations only in its own answers: not sent")
+        return self.block(part, {"type": "text", "text": part.text}) if part.text else []
+
+    def answer_text(self, part: Text, where: str) -> list[Block]:
         if not part.text:
             return []
         block: Block = {"type": "text", "text": part.text}
-        citations = [c for given in part.citations if (c := kept(given, self.provider, "citation")) is not None]
+        citations = [
+            c for given in part.citations if (c := kept(given, self.provider, "citation")) is not None
+        ]
         if citations:
             block["citations"] = citations
         if has_foreign_citations(part, self.provider):
@@ -204,7 +211,7 @@ class AnthropicTurns(Turns):
         ToolResult: Turns.result_part,
     }
     ANSWER: ClassVar[Writers] = {
-        Text: text,
+        Text: answer_text,
         Reasoning: reasoning,
         ToolCall: call,
         InvalidToolCall: call,

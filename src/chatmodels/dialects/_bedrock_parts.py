@@ -111,6 +111,8 @@ class BedrockTurns(Turns):
     # -- text
 
     def text(self, part: Text, where: str) -> list[Block]:
+        if part.citations:
+            self.warn(f"{where}: {self.provider} takes citations only in its own answers: not sent")
         return self.block(part, "text", part.text) if part.text else []
 
     def answer_text(self, part: Text, where: str) -> list[Block]:
@@ -118,7 +120,7 @@ class BedrockTurns(Turns):
         if has_foreign_citations(part, self.provider):
             self.warn(f"{where}: citations of another provider are not sent to {self.provider}")
         if not citations:
-            return self.text(part, where)
+            return self.block(part, "text", part.text) if part.text else []
         content = {"content": [{"text": part.text}]} if part.text else {}
         return self.block(part, "citationsContent", {**content, "citations": citations})
 

@@ -29,11 +29,11 @@ from chatmodels._events import (
     ToolCallDelta,
     UsageSoFar,
 )
-from chatmodels._json import dumps_text
 from chatmodels._parts import Audio, File, Image, Opaque, ServerTool, Video
 from chatmodels._schema_walk import is_array, is_object
 from chatmodels._usage import Usage
 
+from ._args import args_text
 from ._base import make_error, read_error
 from ._google_errors import refined
 from ._google_wire import (
@@ -121,7 +121,7 @@ class Assembler:
         if not is_object(body):
             raise ProtocolError(
                 f"{self.provider}: an answer is a JSON object, not {type(body).__name__}",
-                data=dumps_text(body),
+                data=args_text(body),
                 provider=self.provider,
             )
         if body.get("error") and "candidates" not in body:
@@ -265,8 +265,8 @@ class Assembler:
         extra = _beyond(part, "text", "thought")
         if not (text or extra):
             return
-        same = self._join and state.open == kind and not extra
-        index = state.next - 1 if same else state.new(None if extra else kind)
+        same = state.open == kind and not extra
+        index = state.next - 1 if same else state.new(kind if self._join and not extra else None)
         if kind == "reasoning":
             self._thought(out, state, index, text, extra)
             return
@@ -318,8 +318,7 @@ class Assembler:
             call.open = True
             out.append(ToolCallDelta(call.index, ident, name, "", state.number))
         else:
-            text = args if isinstance(args, str) else dumps_text({} if args is None else args)
-            out.append(ToolCallDelta(call.index, ident, name, text, state.number, whole=True))
+            out.append(ToolCallDelta(call.index, ident, name, args_text(args), state.number, whole=True))
         return call
 
     def _piece(self, call: _Call, piece: Any) -> None:
@@ -328,7 +327,7 @@ class Assembler:
             raise ProtocolError(
                 f"{self.provider}: partialArgs names no place in the arguments",
                 path=path if isinstance(path, str) else None,
-                data=dumps_text(piece),
+                data=args_text(piece),
                 provider=self.provider,
             )
         call.open = True
@@ -337,7 +336,7 @@ class Assembler:
         call = state.call
         if call is not None and call.open:
             call.open = False
-            out.append(ToolCallDelta(call.index, args=dumps_text(call.args), choice=state.number, whole=True))
+            out.append(ToolCallDelta(call.index, args=args_text(call.args), choice=state.number, whole=True))
 
     def _inline(self, out: list[Event], state: _State, part: dict[str, Any], wire: Any) -> None:
         data = _bytes(wire.get("data")) if is_object(wire) else None
@@ -350,7 +349,7 @@ class Assembler:
         if part.get("thought") is True:
             extra["thought"] = True
         if data and not extra and kind and kind.lower().startswith(_PCM):
-            index = state.next - 1 if self._join and state.open == kind else state.new(kind)
+            index = state.next - 1 if state.open == kind else state.new(kind if self._join else None)
             out.append(AudioDelta(index, data, choice=state.number, media_type=kind))
             return
         self._media(out, state, kind, extra, {"data": data, "name": wire.get("displayName")})

@@ -139,7 +139,7 @@ class _Reader:
         said: list[Any] = []
         for part in wires:
             if is_object(part) and is_object(part.get("functionResponse")):
-                out += self._human(said)
+                out += self._human(said) if said else []
                 said = []
                 out.append(self._result(part))
             else:
@@ -147,8 +147,7 @@ class _Reader:
         return out + (self._human(said) if said or not out else [])
 
     def _human(self, wires: list[Any]) -> list[Message]:
-        parts = parts_of(self._provider, wires)
-        return [HumanMessage(plain(parts))] if wires or not parts else []
+        return [HumanMessage(plain(parts_of(self._provider, wires)))]
 
     def _result(self, part: dict[str, Any]) -> ToolMessage:
         wire: dict[str, Any] = part["functionResponse"]

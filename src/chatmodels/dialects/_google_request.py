@@ -43,6 +43,7 @@ from chatmodels._schema_walk import is_object
 from ._google_settings import Warnings, settings_body, tools_body
 from ._google_wire import is_modern
 from ._openai_chat_request import merge
+from ._turns import has_foreign_citations, legacy_calls
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +66,8 @@ _MADE_ID = re.compile(r"call_\d+")
 _FILES = "https://generativelanguage.googleapis.com/v1beta/"
 _ROLES = {"user": "user", "human": "user", "assistant": "model", "ai": "model", "model": "model"}
 _SYSTEM = ("system", "developer")
+#: In the manner of 2023: read as calls.
+_LEGACY = ("function_call", "tool_calls")
 _TYPES = {
     b"\x89PNG": "image/png",
     b"\xff\xd8\xff": "image/jpeg",
@@ -161,7 +164,7 @@ class Encoder(Warnings):
                 continue
             self._flush()
             if isinstance(message, AIMessage):
-                self._answer(message.parts, message.provider)
+                self._answer([*message.parts, *legacy_calls(message)], message.provider)
             elif isinstance(message, SystemMessage) or (isinstance(message, ChatMessage) and message.role in _SYSTEM):
                 self._instruct(message)
             else:
@@ -171,8 +174,9 @@ class Encoder(Warnings):
     def _beside(self, message: Message) -> None:
         if message.name and not isinstance(message, (ToolMessage, FunctionMessage)):
             self.warn(f"{self._where}: {self.provider} has no place for a speaker's name: not sent")
-        if message.additional_kwargs:
-            names = ", ".join(message.additional_kwargs)
+        legacy = _LEGACY if isinstance(message, AIMessage) else ()
+        names = ", ".join(key for key, v in message.additional_kwargs.items() if v is not None and key not in legacy)
+        if names:
             self.warn(f"{self._where}: {self.provider} has no place for additional_kwargs ({names}): not sent")
 
     def _instruct(self, message: Message) -> None:
@@ -240,6 +244,8 @@ class Encoder(Warnings):
         return own if is_object(own) else None
 
     def _text(self, part: Text | Refusal, where: str) -> dict[str, Any] | None:
+        if isinstance(part, Text) and has_foreign_citations(part, self.provider):
+            self.warn(f"{where}: citations have no place in {self.provider}'s requests: not sent")
         return {"text": part.text}
 
     def _reasoning(self, part: Reasoning, provider: str | None, where: str) -> dict[str, Any] | None:
@@ -303,6 +309,9 @@ class Encoder(Warnings):
         own = self._own(part)
         if own is None:
             self.warn(f"{where}: the {part.kind or 'server tool'} {part.phase} of another provider is not sent")
+        elif not self.modern and own.keys() & {"toolCall", "toolResponse"}:
+            self.warn(f"{where}: this model does not take the {part.kind} {part.phase} of a newer one: not sent")
+            return None
         return own
 
     def _opaque(self, part: Opaque, where: str) -> dict[str, Any] | None:

@@ -175,9 +175,13 @@ def put(root: dict[str, Any], path: str, value: Any) -> bool:
             here[key] = old + value if isinstance(old, str) and isinstance(value, str) else value
             return True
         if old is None:
-            old = here[key] = [] if isinstance(keys[at + 1], int) else {}
+            old = here[key] = _room_for(keys[at + 1])
         here = old
     return False
+
+
+def _room_for(key: Any) -> Any:
+    return [] if isinstance(key, int) else {}
 
 
 def _at(here: Any, key: Any) -> Any:

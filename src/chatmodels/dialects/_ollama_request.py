@@ -11,6 +11,7 @@ from typing import Any
 
 from chatmodels._call import Call
 from chatmodels._errors import UsageError
+from chatmodels._json import dumps_text
 from chatmodels._messages import AIMessage, ChatMessage, FunctionMessage, HumanMessage, Message, ToolMessage
 from chatmodels._output import Output
 from chatmodels._parts import (
@@ -33,10 +34,13 @@ from chatmodels._schema_walk import is_object
 from chatmodels._tools import Tool
 
 from ._openai_chat_request import merge
+from ._turns import has_foreign_citations, legacy_calls
 
 #: Ids that decoding made up (by position), which Ollama never saw.
 _MADE_ID = re.compile(r"call_\d+")
 _ROLES = {"developer": "system", "human": "user", "ai": "assistant"}
+#: In the manner of 2023: read as calls.
+_LEGACY = ("function_call", "tool_calls")
 _THINK = ("low", "medium", "high", "max")
 
 
@@ -77,14 +81,16 @@ class Encoder:
             if message.name and not isinstance(message, (ToolMessage, FunctionMessage)):
                 self.warn(f"{self._where}: {self.provider} has no place for a speaker's name: not sent")
             wires = self.message(message)
+            legacy = _LEGACY if isinstance(message, AIMessage) else ()
             for key, value in message.additional_kwargs.items():
-                wires[-1].setdefault(key, value)
+                if key not in legacy:
+                    wires[-1].setdefault(key, value)
             out += wires
         return out
 
     def message(self, message: Message) -> list[dict[str, Any]]:
         if isinstance(message, AIMessage):
-            return [self.answer(message.parts, message.provider)]
+            return [self.answer([*message.parts, *legacy_calls(message)], message.provider)]
         if isinstance(message, ToolMessage):
             return [self.result(message.result)]
         if isinstance(message, FunctionMessage):
@@ -141,6 +147,8 @@ class Encoder:
             write(self, part, wire, where)
 
     def text(self, part: Text | Refusal, wire: dict[str, Any], where: str) -> None:
+        if isinstance(part, Text) and has_foreign_citations(part, self.provider):
+            self.warn(f"{where}: citations have no place in {self.provider}'s requests: not sent")
         wire["content"] += part.text
 
     def image(self, part: Image, wire: dict[str, Any], where: str) -> None:
@@ -209,10 +217,12 @@ class Encoder:
             return dict(tool.raw)
         if tool.strict:
             self.warn(f"{self.provider} does not take strict: not sent")
-        # Ollama reads a tool's properties into a fixed form that has no references.
-        parameters, notes = inline_refs(tool.parameters)
-        for note in notes:
-            self.warn(f"tool {tool.name}: {note}")
+        parameters = tool.parameters
+        if '"$ref"' in dumps_text(parameters):
+            # Ollama reads a tool's properties into a fixed form that has no references.
+            parameters, notes = inline_refs(parameters)
+            for note in notes:
+                self.warn(f"tool {tool.name}: {note}")
         function: dict[str, Any] = {"name": tool.name}
         if tool.description is not None:
             function["description"] = tool.description

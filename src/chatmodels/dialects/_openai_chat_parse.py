@@ -12,6 +12,7 @@ from typing import Any
 from .._call import Call, Settings
 from .._content import content_of
 from .._errors import UsageError
+from .._json import is_array, is_object
 from .._inputs import from_openai
 from .._messages import AIMessage, ChatMessage, FunctionMessage, HumanMessage, Message, SystemMessage, ToolMessage
 
@@ -37,7 +38,7 @@ def parse_request(body: dict[str, Any]) -> Call:
     from .._tools import as_tool
 
     messages = body.get("messages")
-    if not isinstance(messages, list):
+    if not is_array(messages):
         raise UsageError("a Chat Completions request has a list 'messages'", argument="body")
     settings: dict[str, Any] = {}
     extra: dict[str, Any] = {}
@@ -63,7 +64,7 @@ def parse_request(body: dict[str, Any]) -> Call:
 
 
 def _message(wire: Any) -> Message:
-    if not isinstance(wire, dict):
+    if not is_object(wire):
         raise UsageError("each of 'messages' is an object", argument="body")
     role = str(wire.get("role") or "")
     message = from_openai(wire)
@@ -102,7 +103,7 @@ def _stop(settings: dict[str, Any], extra: dict[str, Any], value: Any) -> None:
 
 
 def _tool_choice(settings: dict[str, Any], extra: dict[str, Any], value: Any) -> None:
-    named = value.get("function", {}).get("name") if isinstance(value, dict) else None
+    named = value.get("function", {}).get("name") if is_object(value) else None
     settings["tool_choice"] = named if named and value.get("type") == "function" else value
 
 

@@ -14,6 +14,7 @@ import msgspec
 from .._call import Call, Settings
 from .._errors import UsageError
 from .._json import encode as to_json
+from .._json import is_array, is_object, mapping
 from .._messages import AIMessage, ChatMessage, FunctionMessage, HumanMessage, Message, ToolMessage
 from .._parts import (
     Audio,
@@ -101,7 +102,7 @@ class Encoder:
         return out
 
     def message(self, message: Message, out: list[dict[str, Any]], images: list[dict[str, Any]]) -> None:
-        if message.__class__ is HumanMessage:
+        if isinstance(message, HumanMessage):
             self.human(message, out, images)
             return
         if isinstance(message, AIMessage):
@@ -126,7 +127,7 @@ class Encoder:
 
     def human(self, message: HumanMessage, out: list[dict[str, Any]], images: list[dict[str, Any]]) -> None:
         content = message.content
-        if isinstance(content, list) and any(isinstance(p, ToolResult) for p in content):
+        if is_array(content) and any(isinstance(p, ToolResult) for p in content):
             for part in content:
                 if isinstance(part, ToolResult):
                     out.append(self.tool_result(part, images))
@@ -198,7 +199,7 @@ class Encoder:
         return {"type": "refusal", "refusal": part.text}
 
     def opaque(self, part: Opaque, where: str) -> dict[str, Any] | None:
-        if part.provider == self.provider and isinstance(part.data, dict):
+        if part.provider == self.provider and is_object(part.data):
             return part.data
         self.warn(f"{where}: a {part.kind or 'part'} of {part.provider} means nothing to {self.provider}: not sent")
         return None
@@ -232,12 +233,11 @@ class Encoder:
         return wire
 
     def own_data(self, message: AIMessage, wire: dict[str, Any]) -> None:
-        data = (message.provider_data or {}).get(self.provider)
-        for key, value in (data or {}).get("message", {}).items():
+        for key, value in mapping(own_data(message, self.provider).get("message")).items():
             wire.setdefault(key, value)
 
     def answer_call(self, part: ToolCall | InvalidToolCall, wire: dict[str, Any], own: bool, where: str) -> None:
-        data = (part.provider_data or {}).get(self.provider) or {}
+        data = own_data(part, self.provider)
         if data.get("legacy"):
             wire["function_call"] = {"name": part.name, "arguments": part.args_text}
             return
@@ -246,11 +246,11 @@ class Encoder:
             call = {"id": part.id, "type": "custom", "custom": {"name": part.name, "input": part.args_text}}
         else:
             call["function"] = {"name": part.name, "arguments": part.args_text or "{}"}
-        call.update(data.get("extra") or {})
+        call.update(mapping(data.get("extra")))
         wire.setdefault("tool_calls", []).append(call)
 
     def answer_reasoning(self, part: Reasoning, wire: dict[str, Any], own: bool, where: str) -> None:
-        data = (part.provider_data or {}).get(self.provider) or {}
+        data = own_data(part, self.provider)
         field = self.profile.reasoning_field
         if not own:
             self.warn(f"{where}: the reasoning of another provider is not sent to {self.provider}")
@@ -284,7 +284,7 @@ class Encoder:
         if data is None:
             return
         have = wire["content"]
-        content = have if isinstance(have, list) else [{"type": "text", "text": have}] if have else []
+        content = have if is_array(have) else [{"type": "text", "text": have}] if have else []
         wire["content"] = [*content, data]
 
     def answer_server_tool(self, part: ServerTool, wire: dict[str, Any], own: bool, where: str) -> None:
@@ -310,8 +310,8 @@ class Encoder:
     def _result_parts(self, result: ToolResult, images: list[dict[str, Any]]) -> list[dict[str, Any]]:
         parts: list[dict[str, Any]] = [{"type": "text", "text": "[error]"}] if result.is_error else []
         moved = 0
-        for position, part in enumerate(result.content):
-            wire = self.part(part, position)  # type: ignore[arg-type]
+        for position, part in enumerate(content_parts(result)):
+            wire = self.part(part, position)
             if wire is None:
                 continue
             if wire["type"] == "text" or "tool_images" in self.profile.media:
@@ -345,7 +345,7 @@ class Encoder:
             if special is not None:
                 special(self, name, value, body)
             else:
-                body[name] = list(value) if isinstance(value, tuple) else value
+                body[name] = value  # tuples become JSON arrays
 
     def max_tokens(self, name: str, value: Any, body: dict[str, Any]) -> None:
         body[self.profile.max_tokens_field] = value
@@ -389,6 +389,16 @@ class Encoder:
         return {"type": "json_schema", "json_schema": schema}
 
 
+def content_parts(result: ToolResult) -> list[Part]:
+    """The result's content as parts."""
+    return [Text(result.content)] if isinstance(result.content, str) else result.content
+
+
+def own_data(value: AIMessage | Part, provider: str) -> dict[str, Any]:
+    """What the provider itself put beside a message or a part; empty for anybody else's."""
+    return mapping((value.provider_data or {}).get(provider))
+
+
 def cache_control(cache: bool | str) -> dict[str, Any]:
     """A prompt-cache point in the spelling that Anthropic has and others took over."""
     return {"type": "ephemeral", "ttl": cache} if isinstance(cache, str) else {"type": "ephemeral"}
@@ -399,7 +409,7 @@ def merge(body: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
     out = dict(body)
     for key, value in extra.items():
         have = out.get(key)
-        out[key] = merge(have, value) if isinstance(have, dict) and isinstance(value, dict) else value
+        out[key] = merge(have, value) if is_object(have) and is_object(value) else value
     return out
 
 

@@ -26,7 +26,7 @@ from .._events import (
     UsageSoFar,
     Warned,
 )
-from .._json import decode_as, dumps_text, loads
+from .._json import decode_as, dumps_text, is_array, is_object, loads
 from .._parts import Opaque
 from .._usage import Usage
 from ._base import Dialect, SSEDecoder, make_error, read_error
@@ -146,7 +146,7 @@ class ChatStream(SSEDecoder):
         wire = body.usage
         if not wire and body.x_groq is not None:
             inner = body.x_groq.get("usage")
-            wire = inner if isinstance(inner, dict) else None
+            wire = inner if is_object(inner) else None
             if body.error is None and body.x_groq.get("error"):
                 self._fail({"message": body.x_groq["error"]}, dumps_text(body.x_groq).encode())
         self._usage = usage_of(wire, self._usage)
@@ -158,7 +158,7 @@ class ChatStream(SSEDecoder):
         """An event without choices: an error, a wrapped chunk, or something new that says nothing."""
         if body.error is not None:
             self._fail(body.error, payload)
-        if isinstance(body.data, dict) and "choices" in body.data:
+        if is_object(body.data) and "choices" in body.data:
             self.frame(out, (b"", dumps_text(body.data).encode()))
         elif name == b"error":
             whole = loads(payload)
@@ -183,10 +183,10 @@ class ChatStream(SSEDecoder):
         delta = choice.delta
         if delta is not None:
             text = delta.content
-            if text.__class__ is str and (delta.reasoning_content is None and delta.reasoning is None):
+            if isinstance(text, str) and (delta.reasoning_content is None and delta.reasoning is None):
                 if text:
                     index = state.kinds.get("text")
-                    out.append(TextDelta(text, state.place("text") if index is None else index, number))  # type: ignore[arg-type]
+                    out.append(TextDelta(text, state.place("text") if index is None else index, number))
             else:
                 self._mixed(out, state, delta)
             if delta.tool_calls is not None or delta.reasoning_details is not None or _rare(delta):
@@ -220,7 +220,7 @@ class ChatStream(SSEDecoder):
                     out.append(ReasoningDelta(text, state.place("reasoning"), state.number))
             add_details(state.details, delta.reasoning_details)
         for call in delta.tool_calls or ():
-            if isinstance(call, dict):
+            if is_object(call):
                 self._call(out, state, call)
         for name, reader in _RARE:
             value = getattr(delta, name)
@@ -229,8 +229,8 @@ class ChatStream(SSEDecoder):
 
     def _call(self, out: list[Event], state: _State, wire: dict[str, Any], legacy: bool = False) -> None:
         function = wire.get("function")
-        custom = isinstance(wire.get("custom"), dict) and not function
-        inner = wire["custom"] if custom else function if isinstance(function, dict) else {}
+        custom = is_object(wire.get("custom")) and not function
+        inner = wire["custom"] if custom else function if is_object(function) else {}
         ident, name = _text(wire.get("id")), _text(inner.get("name"))
         args = inner.get("input") if custom else inner.get("arguments")
         call = self._find(state, wire.get("index"), ident, name)
@@ -268,11 +268,11 @@ class ChatStream(SSEDecoder):
             out.append(RefusalDelta(value, state.place("refusal"), state.number))
 
     def _function_call(self, out: list[Event], state: _State, value: Any) -> None:
-        if isinstance(value, dict):
+        if is_object(value):
             self._call(out, state, {"index": "legacy", "function": value}, legacy=True)
 
     def _audio(self, out: list[Event], state: _State, value: Any) -> None:
-        if isinstance(value, dict):
+        if is_object(value):
             out.append(
                 AudioDelta(state.place("audio"), sound(value.get("data")), _text(value.get("transcript")) or "",
                            state.number, _text(value.get("id")))
@@ -288,7 +288,7 @@ class ChatStream(SSEDecoder):
         out += [PartDone(p, state.new(), state.number) for p in images_of(value)]
 
     def _executed(self, out: list[Event], state: _State, value: Any) -> None:
-        for item in value if isinstance(value, list) else ():
+        for item in value if is_array(value) else ():
             for part in server_tools_of([item], self.dialect.provider):
                 key = item.get("index", len(state.kinds))
                 out.append(PartDone(part, state.place(f"executed {key}"), state.number))

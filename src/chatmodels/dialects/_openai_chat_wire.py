@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from .._json import is_array, is_object
 from .._parts import Citation, Image, Part, ServerTool
 from .._usage import Usage, make_usage
 
@@ -90,7 +91,7 @@ def _number(*values: Any) -> int | None:
 
 def usage_of(wire: dict[str, Any] | None, before: Usage | None = None) -> Usage | None:
     """Usage from any of the spellings; what this one leaves out is kept from `before` (usage is cumulative)."""
-    if not isinstance(wire, dict):
+    if not is_object(wire):
         return before
     inputs = _mapping(wire.get("prompt_tokens_details"))
     outputs = _mapping(wire.get("completion_tokens_details"))
@@ -127,16 +128,16 @@ def usage_of(wire: dict[str, Any] | None, before: Usage | None = None) -> Usage 
 
 
 def _mapping(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
+    return value if is_object(value) else {}
 
 
 def content_pieces(content: Any) -> list[tuple[str, Any]]:
     """Content as ("text" | "reasoning" | "other", value) pieces in order; an object becomes its JSON text."""
     if isinstance(content, str):
         return [("text", content)]
-    if isinstance(content, dict):
+    if is_object(content):
         return [("text", json.dumps(content, ensure_ascii=False))]
-    if not isinstance(content, list):
+    if not is_array(content):
         return []
     return [piece for item in content for piece in _item_pieces(item)]
 
@@ -144,7 +145,7 @@ def content_pieces(content: Any) -> list[tuple[str, Any]]:
 def _item_pieces(item: Any) -> list[tuple[str, Any]]:
     if isinstance(item, str):
         return [("text", item)]
-    if not isinstance(item, dict):
+    if not is_object(item):
         return []
     kind = item.get("type")
     if kind in ("text", "output_text") or (kind is None and isinstance(item.get("text"), str)):
@@ -159,8 +160,8 @@ def _thinking(item: dict[str, Any]) -> list[str]:
         value = item.get(key)
         if isinstance(value, str):
             return [value]
-        if isinstance(value, list):
-            return [q["text"] for q in value if isinstance(q, dict) and isinstance(q.get("text"), str)]
+        if is_array(value):
+            return [q["text"] for q in value if is_object(q) and isinstance(q.get("text"), str)]
     return []
 
 
@@ -171,7 +172,7 @@ def reasoning_text(delta: Delta) -> str:
             return value
     out: list[str] = []
     for detail in delta.reasoning_details or ():
-        if isinstance(detail, dict):
+        if is_object(detail):
             value = detail.get("text")
             value = detail.get("summary") if value is None else value
             if isinstance(value, str):
@@ -182,7 +183,7 @@ def reasoning_text(delta: Delta) -> str:
 def add_details(have: list[dict[str, Any]], new: list[Any]) -> None:
     """Put streamed `reasoning_details` together: the same index and type is one entry, whose texts are joined."""
     for detail in new:
-        if not isinstance(detail, dict):
+        if not is_object(detail):
             continue
         last = have[-1] if have else None
         if last is None or any(last.get(k) != detail.get(k) for k in ("index", "type")):
@@ -197,16 +198,16 @@ def add_details(have: list[dict[str, Any]], new: list[Any]) -> None:
 
 def citations_of(annotations: Any) -> tuple[Citation, ...]:
     """`url_citation` annotations."""
-    if not isinstance(annotations, list):
+    if not is_array(annotations):
         return ()
     return tuple(c for a in annotations if (c := _citation(a)) is not None)
 
 
 def _citation(annotation: Any) -> Citation | None:
-    if not isinstance(annotation, dict):
+    if not is_object(annotation):
         return None
     cited = annotation.get("url_citation")
-    if not isinstance(cited, dict):
+    if not is_object(cited):
         cited = annotation
     if not (cited.get("url") or cited.get("file_id")):
         return None
@@ -226,22 +227,22 @@ def _str(value: Any) -> str | None:
 
 def search_citations(body: Body) -> tuple[Citation, ...]:
     """Perplexity's sources: `search_results`, else the bare `citations` URLs, in the order of the [n] marks."""
-    results = body.search_results if isinstance(body.search_results, list) else ()
+    results = body.search_results if is_array(body.search_results) else ()
     found = tuple(
         Citation(url=_str(r.get("url")), title=_str(r.get("title")), cited_text=_str(r.get("snippet")))
         for r in results
-        if isinstance(r, dict) and r.get("url")
+        if is_object(r) and r.get("url")
     )
-    urls = body.citations if isinstance(body.citations, list) else ()
+    urls = body.citations if is_array(body.citations) else ()
     return found or tuple(Citation(url=u) for u in urls if isinstance(u, str))
 
 
 def images_of(images: Any) -> list[Part]:
     """Images in an answer: `[{"type": "image_url", "image_url": {"url": "data:..."}}]`."""
     out: list[Part] = []
-    for item in images if isinstance(images, list) else ():
-        image = item.get("image_url") if isinstance(item, dict) else None
-        url = image.get("url") if isinstance(image, dict) else image
+    for item in images if is_array(images) else ():
+        image = item.get("image_url") if is_object(item) else None
+        url = image.get("url") if is_object(image) else image
         if isinstance(url, str) and url:
             out.append(Image(url=url))
     return out
@@ -250,8 +251,8 @@ def images_of(images: Any) -> list[Part]:
 def server_tools_of(executed: Any, provider: str) -> list[Part]:
     """Groq's `executed_tools`: what the provider ran by itself."""
     out: list[Part] = []
-    for item in executed if isinstance(executed, list) else ():
-        if isinstance(item, dict):
+    for item in executed if is_array(executed) else ():
+        if is_object(item):
             kind = str(item.get("type") or "tool")
             out.append(
                 ServerTool(
@@ -277,15 +278,15 @@ def sound(data: Any) -> bytes:
 
 def tokens_of(logprobs: Any) -> list[dict[str, Any]] | None:
     """The list of token log probabilities, content first and then refusal."""
-    if not isinstance(logprobs, dict):
+    if not is_object(logprobs):
         return None
     out = [*(logprobs.get("content") or ()), *(logprobs.get("refusal") or ())]
-    return [t for t in out if isinstance(t, dict)] or None
+    return [t for t in out if is_object(t)] or None
 
 
 def status_of(error: Any) -> int | None:
     """The HTTP status that an error inside an answer names."""
-    if not isinstance(error, dict):
+    if not is_object(error):
         return None
     for key in ("status_code", "code", "status"):
         value = error.get(key)

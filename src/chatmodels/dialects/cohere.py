@@ -13,10 +13,9 @@ from chatmodels._inputs import plain
 from chatmodels._json import loads
 from chatmodels._messages import AIMessage, with_body
 from chatmodels._parts import InvalidToolCall, ToolCall
-from chatmodels._quirks import Quirk
 from chatmodels._schema_walk import is_object
 
-from ._base import Dialect, StreamDecoder, http_error, make_error, not_json, read_error
+from ._base import Dialect, Quirk, StreamDecoder, http_error, make_error, not_json, read_error
 from ._cohere_parse import parse_request
 from ._cohere_request import Encoder
 from ._cohere_stream import CohereStream

@@ -25,10 +25,11 @@ from chatmodels._events import (
 )
 from chatmodels._fold import fold
 from chatmodels._framing import JSONLines
-from chatmodels._json import decode_as, dumps_text, loads
+from chatmodels._json import decode_as, loads
 from chatmodels._messages import AIMessage, with_body
 from chatmodels._schema_walk import is_array, is_object
 
+from ._args import args_text
 from ._base import Decoder, Dialect, StreamDecoder, error_body, http_error, make_error
 from ._ollama_parse import parse_request
 from ._ollama_request import Encoder
@@ -94,7 +95,7 @@ class OllamaAnswer:
     def line(self, out: list[Event], body: Body, data: bytes) -> None:
         """The events of one line. Raises the provider's error where the line is one."""
         if body.error:
-            said = body.error if isinstance(body.error, str) else dumps_text(body.error)
+            said = body.error if isinstance(body.error, str) else args_text(body.error)
             raise make_error(self.provider, said, body=error_body(data))
         if body.model != self._model and isinstance(body.model, str) and body.model:
             self._model = body.model
@@ -125,8 +126,7 @@ class OllamaAnswer:
     def _call(self, out: list[Event], wire: dict[str, Any]) -> None:
         function = wire.get("function")
         inner = function if is_object(function) else {}
-        args = inner.get("arguments")
-        said = args if isinstance(args, str) else dumps_text({} if args is None else args)
+        said = args_text(inner.get("arguments"))
         name = str(inner.get("name") or "")
         index = _CALLS + self._calls
         out.append(ToolCallDelta(index, call_id(wire, self._calls), name, said, whole=True))

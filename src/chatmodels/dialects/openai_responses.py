@@ -14,10 +14,9 @@ from chatmodels._inputs import plain
 from chatmodels._json import loads
 from chatmodels._messages import AIMessage, with_body
 from chatmodels._parts import Part, Text
-from chatmodels._quirks import Quirk
 from chatmodels._schema_walk import is_object
 
-from ._base import Dialect, StreamDecoder, http_error, not_json
+from ._base import Dialect, Quirk, StreamDecoder, http_error, not_json
 from ._kept import items, text_or_none
 from ._openai_chat_request import body_bytes
 from ._openai_responses_items import Reading, in_message, read_item
