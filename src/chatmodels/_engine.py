@@ -277,6 +277,7 @@ def engine(
     n_gpu_layers: int | None = None,
     chat_template: str | None = None,
     engine_options: Mapping[str, Any] | None = None,
+    **others: Any,
 ) -> Engine:
     """The engine of this process for a model and these options, loaded at the first call; any thread may ask.
 
@@ -284,8 +285,8 @@ def engine(
     hub. `n_ctx`: tokens of context, shared by all running requests (8192); one request gets at most what the model was
     trained for. `n_parallel`: requests at once (8). `n_threads`: processors to use (the physical cores, or what this
     process may use if less). `n_gpu_layers`: layers to put on a GPU, where the installed wheel has one (all that fit).
-    `chat_template`: Jinja text in place of the model's own. `engine_options`: any attribute of xllamacpp's
-    `CommonParams`, such as {"flash_attn_type": ..., "sampling.top_k": 20, "mmproj.path": "..."}.
+    `chat_template`: Jinja text in place of the model's own. `engine_options` and `others`: attributes of xllamacpp's
+    `CommonParams`, such as {"sampling.top_k": 20, "mmproj.path": "...", "verbosity": 3}.
 
     Raises UsageError if the weights or the engine cannot be had or loaded, or an option is unknown.
 
@@ -298,7 +299,7 @@ def engine(
         "n_threads": n_threads,
         "n_gpu_layers": n_gpu_layers,
         "chat_template": chat_template,
-        "engine_options": dict(engine_options or {}),
+        "engine_options": {**(engine_options or {}), **others},
     }
     options = {name: value for name, value in given.items() if value not in (None, {})}
     asked = repr((model, sorted(options.items())))
