@@ -14,8 +14,8 @@ import re
 from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias
 
-from .._call import Call, HTTPRequest, HTTPResponse
-from .._errors import (
+from chatmodels._call import Call, HTTPRequest, HTTPResponse
+from chatmodels._errors import (
     AuthenticationError,
     BadRequestError,
     ChatModelError,
@@ -30,7 +30,7 @@ from .._errors import (
     ProviderError,
     RateLimitError,
 )
-from .._events import (
+from chatmodels._events import (
     ChoiceFinish,
     End,
     Event,
@@ -43,11 +43,10 @@ from .._events import (
     ToolCallDelta,
     Warned,
 )
-from .._framing import SSE
-from .._json import dumps_text, is_array, is_object, loads
-from .._messages import AIMessage
-from .._parts import Part, Reasoning, Text, ToolCall
-
+from chatmodels._framing import SSE
+from chatmodels._json import dumps_text, is_array, is_object, loads
+from chatmodels._messages import AIMessage
+from chatmodels._parts import Part, Reasoning, Text, ToolCall
 
 #: A small named change of a request's JSON that one host or model wants; it may add warnings to the list.
 Quirk: TypeAlias = Callable[[dict[str, Any], list[str]], None]
@@ -312,6 +311,12 @@ BY_CODE: dict[str, type[ProviderError]] = {
     "invalid_request_error": BadRequestError,
     "validationexception": BadRequestError,
     "invalid_argument": BadRequestError,
+    "too_many_tokens": ContextTooLongError,
+    "invalid_prompt": BadRequestError,
+    "bio_policy": ContentFilterError,
+    "misalignment_policy_violation": ContentFilterError,
+    "image_content_policy_violation": ContentFilterError,
+    "vector_store_timeout": OverloadedError,
 }
 
 #: For providers that name a too long prompt only in words (Anthropic, Google, Bedrock, Mistral, Groq; seen 2026-11).

@@ -9,6 +9,7 @@ from __future__ import annotations
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Callable
+from itertools import groupby
 from typing import Any
 
 import msgspec
@@ -21,44 +22,48 @@ from chatmodels._schema_walk import is_object
 from ._kept import items, kept, kept_dict, mapping, text, text_or_none
 
 
-def read_chunks(content: Any, provider: str) -> list[Part]:
-    """The parts that a content list says, in order."""
+def read_chunks(content: Any, provider: str, *, join: bool = True) -> list[Part]:
+    """The parts that a content list says, in order. `join` makes texts that follow each other one, as in an answer,
+    where a stream cannot tell them apart.
+    """
     parts: list[Part] = []
+    thinking: list[Any] = []
     for chunk in items(content):
-        _read_chunk(parts, chunk, provider)
-    return parts
+        kind = "text" if isinstance(chunk, str) else text(mapping(chunk).get("type"))
+        if kind == "thinking":
+            thinking.append(chunk)
+            continue
+        if thinking:
+            parts.append(read_thinking(thinking, provider))
+            thinking = []
+        _read_chunk(parts, kind, chunk, provider, join)
+    return [*parts, read_thinking(thinking, provider)] if thinking else parts
 
 
-def _read_chunk(parts: list[Part], chunk: Any, provider: str) -> None:
+def _read_chunk(parts: list[Part], kind: str, chunk: Any, provider: str, join: bool) -> None:
     last = parts[-1] if parts else None
-    kind = "text" if isinstance(chunk, str) else text(mapping(chunk).get("type"))
     if kind == "text":
-        said = chunk if isinstance(chunk, str) else text(chunk.get("text"))
-        if isinstance(last, Text) and not last.citations:
-            parts[-1] = Text(mend(last.text + said))
+        said = mend(chunk if isinstance(chunk, str) else text(chunk.get("text")))
+        if join and isinstance(last, Text) and not last.citations:
+            parts[-1] = Text(last.text + said)
         elif said:
-            parts.append(Text(mend(said)))
-    elif kind == "thinking":
-        if isinstance(last, Reasoning):
-            parts.pop()
-        parts.append(read_thinking(chunk, last if isinstance(last, Reasoning) else None, provider))
+            parts.append(Text(said))
     elif kind == "reference" and isinstance(last, Text):
-        cited = (*last.citations, *read_reference(chunk, len(last.text), provider))
+        cited = (*last.citations, *read_reference(chunk, provider))
         parts[-1] = msgspec.structs.replace(last, citations=cited)
     else:
         parts.append(read_other(chunk, provider))
 
 
-def read_thinking(chunk: Any, before: Reasoning | None, provider: str) -> Reasoning:
-    """The model's working, continued from the chunk before; what is not text in it is kept as it came."""
-    steps = kept(before, provider, "thinking") if before is not None else None
-    known = [{"type": "text", "text": before.text}] if before is not None and before.text else []
-    steps = join_steps(items(steps) or known, thinking_of(chunk))
-    said = "".join(text(s.get("text")) for s in steps if is_object(s) and s.get("type") == "text")
-    bare = all(is_object(s) and s.get("type") == "text" for s in steps)
-    signature = text_or_none(mapping(chunk).get("signature")) or (before.signature if before is not None else None)
-    data = None if bare else {provider: {"thinking": steps}}
-    return Reasoning(mend(said), signature=signature, provider_data=data)
+def read_thinking(chunks: list[Any], provider: str) -> Reasoning:
+    """Thinking chunks that follow each other, as one part; what is not text in them is kept as it came."""
+    steps = [step for chunk in chunks for step in thinking_of(chunk)]
+    signatures = [s for chunk in chunks if (s := text(mapping(chunk).get("signature")))]
+    return Reasoning(
+        mend("".join(said_of(steps))),
+        signature=signatures[-1] if signatures else None,
+        provider_data=steps_data(steps, provider),
+    )
 
 
 def thinking_of(chunk: Any) -> list[Any]:
@@ -67,23 +72,26 @@ def thinking_of(chunk: Any) -> list[Any]:
     return [{"type": "text", "text": given}] if isinstance(given, str) else items(given)
 
 
-def join_steps(have: list[Any], new: list[Any]) -> list[Any]:
-    """Two lists of chunks as one; texts that follow each other are one."""
-    out = list(have)
-    for step in new:
-        last = out[-1] if out else None
-        both = (last, step)
-        if all(is_object(s) and s.get("type") == "text" for s in both):
-            out[-1] = {"type": "text", "text": text(mapping(last).get("text")) + text(mapping(step).get("text"))}
-        else:
-            out.append(step)
-    return out
+def said_of(steps: list[Any]) -> list[str]:
+    """The texts among the steps of a thinking chunk."""
+    return [text(s.get("text")) for s in steps if is_object(s) and s.get("type") == "text"]
 
 
-def read_reference(chunk: Any, end: int, provider: str) -> list[Citation]:
+def steps_data(steps: list[Any], provider: str) -> dict[str, Any] | None:
+    """The steps themselves, where they are more than text; texts that follow each other are one."""
+    if len(said_of(steps)) == len(steps):
+        return None
+    told: list[Any] = []
+    for is_text, group in groupby(steps, key=lambda s: is_object(s) and s.get("type") == "text"):
+        run = list(group)
+        told += [{"type": "text", "text": "".join(said_of(run))}] if is_text else run
+    return {provider: {"thinking": told}}
+
+
+def read_reference(chunk: Any, provider: str) -> list[Citation]:
     """One citation for each id that the chunk refers to; the first keeps the chunk."""
     ids = [str(i) for i in items(mapping(chunk).get("reference_ids"))] or [""]
-    cited = [Citation(end=end, file_id=i or None, provider_data={provider: {}}) for i in ids]
+    cited = [Citation(file_id=i or None, provider_data={provider: {}}) for i in ids]
     cited[0] = msgspec.structs.replace(cited[0], provider_data={provider: {"reference": chunk}})
     return cited
 

@@ -77,7 +77,7 @@ def _message(wire: Any, provider: str) -> Message:
     if not is_object(wire):
         raise UsageError("each of 'messages' is an object", argument="body")
     role = text(wire.get("role"))
-    content = _content(wire.get("content"), provider)
+    content = _content(wire.get("content"), provider, join=role == "assistant")
     if role == "assistant":
         return _assistant(wire, content, provider)
     if role == "tool":
@@ -88,8 +88,8 @@ def _message(wire: Any, provider: str) -> Message:
     return HumanMessage(content) if role == "user" else ChatMessage(content, role=role or "user")
 
 
-def _content(content: Any, provider: str) -> str | list[Part]:
-    return read_chunks(content, provider) if is_array(content) else text(content)
+def _content(content: Any, provider: str, *, join: bool) -> str | list[Part]:
+    return read_chunks(content, provider, join=join) if is_array(content) else text(content)
 
 
 def _assistant(wire: dict[str, Any], content: str | list[Part], provider: str) -> AIMessage:

@@ -1,7 +1,8 @@
 """A `Call` as the body of a Mistral chat request: what differs from OpenAI's Chat Completions. Pure.
 
-Mistral refuses fields that it does not know (422), call ids that are not nine letters or digits (3280), and a user's
-message right after a tool's (3230). Source: docs.mistral.ai/api and the types of mistralai 3.7, checked 2026-11.
+Mistral refuses fields that it does not know (422) and call ids that are not nine letters or digits (3280); some of its
+models also a user's message right after a tool's result (3230). Source: docs.mistral.ai/api and the types of mistralai
+3.7, checked 2026-11.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeAlias
 
-from chatmodels._call import Call, Settings
+from chatmodels._call import Settings
 from chatmodels._json import dumps_text
-from chatmodels._messages import AIMessage, ChatMessage, FunctionMessage, HumanMessage, Message, ToolMessage
+from chatmodels._messages import AIMessage, ChatMessage, FunctionMessage, Message, ToolMessage
+from chatmodels._output import Output
 from chatmodels._parts import (
     Audio,
     File,
@@ -28,8 +30,8 @@ from chatmodels._parts import (
     ToolResult,
     Video,
 )
-from chatmodels._schema import strict_openai
-from chatmodels._schema_walk import is_object
+from chatmodels._schema import strict_blockers
+from chatmodels._schema_walk import is_object, map_children
 from chatmodels._tools import Tool
 
 from ._call_ids import CallIds
@@ -62,9 +64,9 @@ class NineIds(CallIds):
 class MistralEncoder(ChatEncoder):
     """Builds one request body; `warnings` collects what the wire has no place for."""
 
-    def __init__(self, provider: str, call: Call) -> None:
+    def __init__(self, provider: str, bridge: bool = False) -> None:
         super().__init__(provider, Profile(usage_option=False))
-        self._call = call
+        self._bridge = bridge
         self._ids = NineIds()
 
     # -- messages
@@ -72,7 +74,7 @@ class MistralEncoder(ChatEncoder):
     def messages(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
         out: list[dict[str, Any]] = []
         for wire in super().messages(messages):
-            if out and out[-1]["role"] == "tool" and wire["role"] == "user":
+            if self._bridge and out and out[-1]["role"] == "tool" and wire["role"] == "user":
                 out.append(dict(_BRIDGE))
                 self.warn(f"{self.provider} takes no user message right after a tool's result: 'OK.' is put between")
             if wire == {"role": "assistant", "content": ""}:
@@ -124,7 +126,7 @@ class MistralEncoder(ChatEncoder):
     # -- parts of the caller's side
 
     def part(self, part: Part, position: int) -> dict[str, Any] | None:
-        write = _PARTS.get(type(part), MistralEncoder.dropped)
+        write: _Write = _PARTS.get(type(part), MistralEncoder.dropped)
         return write(self, part, f"{self._where}.content[{position}]")
 
     def _image(self, part: Image, where: str) -> dict[str, Any] | None:
@@ -184,7 +186,7 @@ class MistralEncoder(ChatEncoder):
             wire["content"] = chunks
         calls = [*message.tool_calls, *legacy_calls(message)]
         if calls:
-            wire["tool_calls"] = [self._wire_call(c, own=message.provider == self.provider) for c in calls]
+            wire["tool_calls"] = [self._wire_call(c) for c in calls]
         return wire
 
     def _answer_part(self, part: Part, message: AIMessage, where: str) -> list[dict[str, Any]]:
@@ -223,24 +225,35 @@ class MistralEncoder(ChatEncoder):
         chunk = self._image(part, where) if isinstance(part, Image) else self._file(part, where)
         return [chunk] if chunk is not None else []
 
-    def _wire_call(self, part: ToolCall | InvalidToolCall, *, own: bool) -> dict[str, Any]:
+    def _wire_call(self, part: ToolCall | InvalidToolCall) -> dict[str, Any]:
         arguments = part.args_text or "{}"
         if isinstance(part, ToolCall) and (part.custom or not is_object(part.args)):
             arguments = dumps_text({"input": part.args})
-        wire_id = self._ids.keep(part.id, part.name) if own and part.id else self._ids.call(part.id, part.name)
         function = {"name": part.name, "arguments": arguments}
-        return {"id": wire_id, "type": "function", "function": function, **kept_dict(part, self.provider, "extra")}
+        return {
+            "id": self._ids.call(part.id, part.name),
+            "type": "function",
+            "function": function,
+            **kept_dict(part, self.provider, "extra"),
+        }
 
     # -- everything else
 
     def tool(self, tool: Tool) -> dict[str, Any]:
         wire = super().tool(tool)
         if tool.raw is None and tool.strict:
-            schema, notes = strict_openai(tool.parameters)
-            wire["function"]["parameters"] = schema
-            for note in notes:
-                self.warn(f"tool {tool.name}: {note}")
+            wire["function"]["parameters"] = closed(tool.parameters)
         return wire
+
+    def output(self, output: Output[Any], messages: list[dict[str, Any]]) -> dict[str, Any]:
+        """Strict where every object of the schema can be closed."""
+        strict = not strict_blockers(output.schema) if output.strict is None else output.strict
+        schema = closed(output.schema) if strict else output.schema
+        wire = {"name": output.name, "schema": schema, "strict": strict}
+        return {
+            "type": "json_schema",
+            "json_schema": {**wire, "description": output.description} if output.description else wire,
+        }
 
     def settings(self, settings: Settings, body: dict[str, Any]) -> None:
         for name in settings.__struct_fields__:
@@ -250,10 +263,13 @@ class MistralEncoder(ChatEncoder):
             write = _SETTINGS.get(name)
             if write is not None:
                 write(self, name, value, body)
-            elif name in _NAMES:
-                body[_NAMES[name]] = value
+            elif name in _SAME:
+                body[name] = value
             else:
                 self.warn(f"{self.provider} does not take {name}: not sent")
+
+    def _seed(self, name: str, value: Any, body: dict[str, Any]) -> None:
+        body["random_seed"] = value
 
     def _tool_choice(self, name: str, value: Any, body: dict[str, Any]) -> None:
         if value in ("required", "any"):
@@ -272,7 +288,19 @@ class MistralEncoder(ChatEncoder):
             self.warn(f"{self.provider} does not take modalities: not sent")
 
 
-_PARTS: dict[type[Any], Callable[[MistralEncoder, Any, str], dict[str, Any] | None]] = {
+def closed(schema: Any) -> Any:
+    """The schema with every object closed to members that it does not list, as strict mode wants it."""
+    if not is_object(schema):
+        return schema
+    out = map_children(schema, lambda sub, _: closed(sub))
+    if "properties" in out or out.get("type") == "object":
+        out.setdefault("additionalProperties", False)
+    return out
+
+
+_Write: TypeAlias = Callable[[MistralEncoder, Any, str], dict[str, Any] | None]
+
+_PARTS: dict[type[Any], _Write] = {
     Text: MistralEncoder.text,
     Image: MistralEncoder._image,
     File: MistralEncoder._file,
@@ -293,12 +321,13 @@ _ANSWER: dict[type[Any], Callable[[MistralEncoder, Any, AIMessage, str], list[di
     File: MistralEncoder._own_media,
 }
 
-_SAME = ("temperature", "top_p", "top_k", "max_tokens", "n", "stop", "presence_penalty", "frequency_penalty")
-_NAMES = {name: name for name in (*_SAME, "logprobs", "top_logprobs", "parallel_tool_calls", "reasoning_effort")}
-_NAMES |= {name: name for name in ("response_format", "service_tier", "metadata")}
-_NAMES["seed"] = "random_seed"
+_SAME = frozenset(
+    {"temperature", "top_p", "top_k", "max_tokens", "n", "stop", "presence_penalty", "frequency_penalty", "logprobs"}
+    | {"top_logprobs", "parallel_tool_calls", "reasoning_effort", "response_format", "service_tier", "metadata"}
+)
 
 _SETTINGS: dict[str, Callable[[MistralEncoder, str, Any, dict[str, Any]], None]] = {
+    "seed": MistralEncoder._seed,
     "tool_choice": MistralEncoder._tool_choice,
     "reasoning_budget": MistralEncoder._budget,
     "modalities": MistralEncoder._modalities,

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from chatmodels._inputs import tool_call
 from chatmodels._messages import AIMessage
 from chatmodels._parts import (
     Audio,
@@ -24,8 +23,9 @@ from chatmodels._parts import (
     ToolResult,
 )
 
-from ._kept import items, kept, kept_dict, mapping
+from ._kept import kept, kept_dict
 from ._openai_responses_items import build_citation, build_image, build_reasoning
+from ._turns import legacy_calls
 
 if TYPE_CHECKING:
     from ._openai_responses_request import Encoder
@@ -51,7 +51,7 @@ class Answer:
             self._add(part, f"{where}.content[{position}]")
         self._end_of_message()
         self._silent_message()
-        for call in _legacy_calls(self.message):
+        for call in legacy_calls(self.message):
             self.encoder.items.append(self.encoder.calls.call(call))
         if self.message.content == "" and len(self.encoder.items) == before:
             self.encoder.items.append({"role": "assistant", "content": ""})
@@ -177,22 +177,6 @@ class Answer:
 
     def _other(self, part: Part, where: str) -> None:
         self.encoder.warn(f"{where}: {type(part).__name__} has no place in an answer: not sent")
-
-
-def _legacy_calls(message: AIMessage) -> list[ToolCall | InvalidToolCall]:
-    """Calls that stand in `additional_kwargs`, as in 2023."""
-    found: list[ToolCall | InvalidToolCall] = []
-    if message.tool_calls:
-        return found
-    for wire in items(message.additional_kwargs.get("tool_calls")):
-        function = mapping(mapping(wire).get("function"))
-        if function:
-            ident = str(wire.get("id") or "")
-            found.append(tool_call(ident, str(function.get("name") or ""), function.get("arguments")))
-    one = mapping(message.additional_kwargs.get("function_call"))
-    if one:
-        found.append(tool_call("", str(one.get("name") or ""), one.get("arguments")))
-    return found
 
 
 _ITEMS: dict[type[Any], Callable[[Answer, Any, str], dict[str, Any] | None]] = {

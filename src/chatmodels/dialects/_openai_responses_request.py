@@ -30,6 +30,7 @@ from chatmodels._schema_walk import is_object
 from chatmodels._tools import Tool
 
 from ._kept import items, kept, kept_dict
+from ._media_types import media_type
 from ._openai_chat_request import merge
 from ._openai_responses_answer import Answer
 from ._openai_responses_results import Calls
@@ -222,7 +223,7 @@ class Encoder:
         if part.file_id is not None:
             wire["file_id"] = part.file_id
         elif part.data is not None:
-            wire["image_url"] = f"data:{part.media_type or 'image/png'};base64,{part.base64}"
+            wire["image_url"] = f"data:{media_type(part.data, part.media_type) or 'image/png'};base64,{part.base64}"
         else:
             wire["image_url"] = part.url
         return self._cached(part, wire)
@@ -234,7 +235,7 @@ class Encoder:
         elif part.data is None:
             wire["file_url"] = part.url
         else:
-            kind = part.media_type or ("application/pdf" if part.data.startswith(b"%PDF") else None)
+            kind = media_type(part.data, part.media_type)
             if kind is None:
                 raise UsageError(f"{where}: File(data=...) needs media_type= (e.g. 'application/pdf')", argument=where)
             wire["filename"] = part.name or "file.pdf"
