@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import statistics
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO, Any
 
 from harness.peers import PEERS
-from harness.processes import CLIENT_CPU, Server, Worker, WorkerError
+from harness.processes import CLIENT_CPU, SERVER_CPU, Server, Worker, WorkerError, processor_seconds
 from harness.rows import Outcome, Row, Slot, Taken, alternate
 
 
@@ -36,19 +38,33 @@ class Bench:
 
 
 class Shares:
-    """How busy the server was, at most, beside each client: near 1 it is what is measured."""
+    """How busy the server was, at most, beside each client (near 1 it is what is measured), and how much of the two
+    processors went, in each slot, to programs that are no part of the benchmark."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
         self.most: dict[str, float] = {}
+        self.strangers: list[tuple[float, float]] = []
+
+    def strange_seconds(self, worker: Worker) -> tuple[float, float]:
+        here = self.server.cpu() + time.process_time()
+        return processor_seconds(CLIENT_CPU) - worker.cpu(), processor_seconds(SERVER_CPU) - here
 
     @contextlib.contextmanager
-    def watch(self, peer: str) -> Iterator[None]:
-        before = self.server.stats()
+    def watch(self, worker: Worker) -> Iterator[None]:
+        before, strange = self.server.stats(), self.strange_seconds(worker)
         yield
-        after = self.server.stats()
-        share = (after["cpu"] - before["cpu"]) / (after["now"] - before["now"])
-        self.most[peer] = max(self.most.get(peer, 0), share)
+        after, strange_then = self.server.stats(), self.strange_seconds(worker)
+        elapsed = after["now"] - before["now"]
+        name = worker.peer.name
+        self.most[name] = max(self.most.get(name, 0), (after["cpu"] - before["cpu"]) / elapsed)
+        by_client, by_server = (max(0.0, b - a) / elapsed for a, b in zip(strange, strange_then, strict=True))
+        self.strangers.append((by_client, by_server))
+
+    def note(self, outcome: Outcome) -> None:
+        outcome.server_share = self.most
+        if self.strangers:
+            outcome.strangers = [statistics.median(shares) for shares in zip(*self.strangers, strict=True)]
 
 
 @contextlib.contextmanager

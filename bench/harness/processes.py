@@ -37,6 +37,9 @@ DROPPED = (
 PROXIES = {"http_proxy", "https_proxy", "all_proxy", "no_proxy"}
 
 
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
 class WorkerError(Exception):
     """A client could not do what it was asked; the text is its traceback, or says that it was too slow."""
 
@@ -66,6 +69,16 @@ def pinned(cpus: list[int]) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
+def processor_seconds(cpu: int) -> float:
+    """How long this processor has been busy since the machine started, with whatever."""
+    for line in Path("/proc/stat").read_text().splitlines():
+        name, *fields = line.split()
+        if name == f"cpu{cpu}":
+            user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, fields[:8])
+            return (user + nice + system + irq + softirq + steal) / TICKS
+    raise WorkerError(f"no processor {cpu}")
+
+
 class Talker:
     """A process that answers each line of JSON with one."""
 
@@ -87,6 +100,12 @@ class Talker:
     @property
     def pid(self) -> int:
         return self.process.pid
+
+    def cpu(self) -> float:
+        """CPU seconds of all threads since the start, to the kernel's hundredth of a second."""
+        # The name in brackets may hold anything: count the fields from behind it.
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / TICKS
 
     def say(self, line: str) -> None:
         try:

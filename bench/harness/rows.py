@@ -43,11 +43,15 @@ class Row:
 
 @dataclass
 class Outcome:
-    """What a work gave: its rows, who could not do it and why, and how busy the server was with each."""
+    """What a work gave: its rows, who could not do it and why, how busy the server was with each.
+
+    `strangers` are the shares of the clients' and of the server's processor that other programs took (medians).
+    """
 
     rows: list[Row]
     failures: dict[str, str] = field(default_factory=dict)
     server_share: dict[str, float] = field(default_factory=dict)
+    strangers: list[float] = field(default_factory=list)
 
 
 @dataclass

@@ -85,6 +85,11 @@ def remarks(results: dict[str, Any]) -> str:
         lines.append(f"- The server was busy for at most {share:.0%} of a slot ({work}, {PEERS[peer].label}).")
     for work, failures in results["failures"].items():
         lines += [f"- {work}: {PEERS[peer].label} failed: {reason}" for peer, reason in failures.items()]
+    if strangers := results["strangers"]:
+        shares_text = ", ".join(f"{work} {client:.0%} / {server:.0%}" for work, (client, server) in strangers.items())
+        lines.append(
+            f"- Other programs took of the clients' / the server's processor (medians of the slots): {shares_text}."
+        )
     for work, by in results["server_share"].items():
         busy = [f"{PEERS[peer].label} {share:.0%}" for peer, share in by.items() if share > BUSY]
         if busy:

@@ -51,14 +51,14 @@ class Burst:
                 counts[name] = max(1, min(5000, round(bench.slot / (once(name, few) / few))))
 
             def slot(name: str, _: int) -> Sample:
-                with shares.watch(name):
+                with shares.watch(running[name]):
                     cpu = once(name, counts[name])
                 return {"each": cpu / counts[name] / self.per / max(self.at_once, 1) * 1e6}
 
             subject, others = without_failed(bench, running, outcome, warm)
             taken = alternate(outcome, subject, others, bench.rounds, slot)
         fill(row, "each", taken)
-        outcome.server_share = shares.most
+        shares.note(outcome)
         return outcome
 
 
@@ -83,7 +83,7 @@ def streams(bench: Bench) -> Outcome:
             return checked(running[peer].ask(command), len(text_of(chunks)))
 
         def slot(peer: str, _: int) -> Sample:
-            with shares.watch(peer):
+            with shares.watch(running[peer]):
                 answer = go(peer, count)
             return {"wall": answer["wall"], "peak": answer["peak"] / 1e6, "cpu": answer["cpu"]}
 
@@ -92,7 +92,7 @@ def streams(bench: Bench) -> Outcome:
     fill(wall, "wall", taken)
     fill(peak, "peak", taken)
     fill(cpu, "cpu", taken)
-    outcome.server_share = shares.most
+    shares.note(outcome)
     return outcome
 
 
@@ -118,7 +118,7 @@ def batch(bench: Bench) -> Outcome:
             return checked(answer, calls), most
 
         def slot(peer: str, _: int) -> Sample:
-            with shares.watch(peer):
+            with shares.watch(running[peer]):
                 answer, most = go(peer, count)
             return {
                 "rate": count / answer["wall"] / ideal,
@@ -131,7 +131,7 @@ def batch(bench: Bench) -> Outcome:
     fill(rate, "rate", taken)
     fill(threads, "threads", taken)
     fill(cpu, "cpu", taken)
-    outcome.server_share = shares.most
+    shares.note(outcome)
     return outcome
 
 
