@@ -745,6 +745,59 @@ def test_transforms_of_any_schema_are_idempotent_and_pure(schema):
         jsonschema.Draft202012Validator.check_schema(once)
 
 
+@given(schema=keywords(schemas) | schemas_with_refs, values=st.lists(small_json, min_size=1, max_size=5))
+@settings(max_examples=60, deadline=None)
+def test_what_is_lost_is_noted(schema, values):
+    """Where nothing is noted, what fits the sent schema fits the original; merging and inlining refuse nothing."""
+    for transform in (strict_openai, for_anthropic, for_google_json, inline_refs):
+        sent, notes = transform(schema)
+        for value in [*values, *EACH_VALUE]:
+            if not notes and validate(value, sent) == []:
+                assert validate(drop_absent(value, schema), schema) == [], (transform.__name__, value)
+            cut = any("recursion" in note or "allOf" in note for note in notes)
+            closes = transform in (strict_openai, for_anthropic)
+            if not cut and not closes and validate(value, schema) == []:
+                assert validate(value, sent) == [], (transform.__name__, value)
+
+
+def test_tuples_become_arrays_of_any_of_their_kinds():
+    out, notes = strict_openai(schema_of(dataclasses.make_dataclass("D", [("pair", tuple[int, str])])))
+    assert out["properties"]["pair"] == {
+        "type": "array",
+        "items": {"anyOf": [{"type": "integer"}, {"type": "string"}]},
+        "minItems": 2,
+        "maxItems": 2,
+    }
+    assert notes == ["pair: which item is of which type is not sent"]
+    open_ended = {"type": "object", "properties": {"a": {"type": "array", "prefixItems": [INTEGER], "items": INTEGER}}}
+    assert "maxItems" not in for_anthropic(open_ended)[0]["properties"]["a"].get("description", "")
+    same = {"type": "array", "prefixItems": [INTEGER, INTEGER], "items": False}
+    out, notes = for_google(same)
+    assert out == {"type": "array", "items": INTEGER, "maxItems": 2}
+    assert notes == []
+
+
+def test_merging_keeps_what_both_say():
+    schema = {
+        "type": "object",
+        "properties": {"a": {"allOf": [{"items": False, "type": "array"}, {"items": INTEGER, "maxItems": 4}]}},
+        "allOf": [{"properties": {"a": {"maxItems": 3}}}],
+    }
+    assert for_google_json(schema)[0]["properties"]["a"] == {"maxItems": 3, "items": False, "type": "array"}
+    clash = {"allOf": [{"pattern": "a"}, {"pattern": "b"}]}
+    assert strict_openai({"type": "object", "properties": {"x": clash}})[1] == [
+        "x: two values of pattern in allOf, only one is sent"
+    ]
+
+
+def test_lengths_in_annotations_of_unions():
+    tp = Annotated[list[int] | None, msgspec.Meta(min_length=1)]
+    assert schema_of(tp)["minItems"] == 1
+    with pytest.raises(OutputError, match="at least 1 items"):
+        convert([], tp)
+    assert convert(None, tp) is None
+
+
 def every_object(schema: Any):
     if isinstance(schema, dict):
         yield schema

@@ -167,11 +167,8 @@ class _Closer:
             lost = [word for word in schema if word not in ANNOTATIONS and word not in ("$ref", "$defs")]
             self.notes += [f"{path_text(path)}: {word} is not sent" for word in lost]
             return {"$ref": ref}
-        target = resolve(self._root, ref)
         rest = {word: value for word, value in schema.items() if word != "$ref"}
-        body = {word: value for word, value in target.items() if word != "$defs"} if is_object(target) else {}
-        clash = any(word in body and word not in ANNOTATIONS for word in rest)
-        merged = {**rest, "allOf": [body]} if clash else {**body, **rest}
+        merged = {**rest, "allOf": [*rest.get("allOf", ()), resolve(self._root, ref)]}
         return self.part(merged, path, (*chain, ref))
 
     def _closed(self, schema: Schema, path: Path) -> Schema:

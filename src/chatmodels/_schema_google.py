@@ -23,7 +23,7 @@ _OPENAPI = (
         "default",
     }
 )
-_JSON = _SHARED | {"$defs", "$ref", "prefixItems", "oneOf", "additionalProperties"}
+_JSON = _SHARED | {"$defs", "$ref", "prefixItems", "additionalProperties"}
 _FORMATS = {
     "string": ("date-time", "enum"),
     "integer": ("int32", "int64"),
@@ -190,10 +190,7 @@ def _json_part(schema: Any, root: Schema, path: Path, chain: tuple[str, ...], no
         return schema
     if "$ref" in schema:
         return _json_ref(schema, root, path, chain, notes)
-    out = dict(schema)
-    if "allOf" in out:
-        out = flat({word: value for word, value in out.items() if word != "oneOf"}, root, path, notes)
-        out |= {word: value for word, value in schema.items() if word == "oneOf"}
+    out = flat(schema, root, path, notes)
     out = _whole_bounds(const_as_enum(out, path, notes))
     out = with_lost(out, [word for word in out if word not in _JSON], path, notes)
     return map_children(
@@ -209,7 +206,6 @@ def _json_ref(schema: Schema, root: Schema, path: Path, chain: tuple[str, ...], 
         return schema
     if ref in chain:
         return {"$ref": ref}
-    target = {word: value for word, value in resolve(root, ref).items() if word != "$defs"}
     rest = {word: value for word, value in schema.items() if word != "$ref"}
-    merged = merge(rest, target, [])
+    merged = flat({**rest, "allOf": [*rest.get("allOf", ()), resolve(root, ref)]}, root, path, notes)
     return _json_part(merged, root, path, (*chain, ref), notes)

@@ -43,7 +43,7 @@ def normal(schema: Schema) -> Schema:
 
     Draft 7's `definitions` become `$defs`, its tuples `prefixItems`; `$schema`, `$id` and `$comment` go.
     """
-    out = _Normal(schema).run()
+    out: Schema = _Normal(schema).run()
     seen: set[str] = set()
     while "$ref" in out and out["$ref"] != "#" and out["$ref"] not in seen:
         seen.add(out["$ref"])
@@ -280,6 +280,7 @@ def _merged(word: str, one: Any, other: Any, lost: list[str]) -> Any:
 
 _BOTH: dict[str, Callable[[Any, Any], Any]] = {
     "required": lambda one, other: list(dict.fromkeys([*one, *other])),
+    "allOf": lambda one, other: [*one, *other],
     **dict.fromkeys(("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"), max),
     **dict.fromkeys(("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"), min),
     "anyOf": lambda one, other: [{"allOf": [a, b]} for a in one for b in other],

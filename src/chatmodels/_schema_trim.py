@@ -41,20 +41,26 @@ def const_as_enum(schema: Schema, path: Path, notes: list[str]) -> Schema:
 
 
 def _joined(out: Schema, sub: Any, root: Schema, path: Path, notes: list[str]) -> Schema:
+    lost: list[str] = []
+    for part in _unfolded(sub, root):
+        if part is False:
+            notes.append(f"{path_text(path)}: that nothing is allowed here is not sent")
+        elif is_object(part):
+            inner = {word: value for word, value in part.items() if word not in ("$defs", "$ref")}
+            out = merge(out, inner, lost)
+    notes += [f"{path_text(path)}: two values of {word} in allOf, only one is sent" for word in lost]
+    return out
+
+
+def _unfolded(sub: Any, root: Schema) -> list[Any]:
+    """The schema, and behind it what it refers to."""
+    parts = [sub]
     seen: set[str] = set()
     while is_object(sub) and "$ref" in sub and sub["$ref"] not in seen:
         seen.add(sub["$ref"])
-        rest = {word: value for word, value in sub.items() if word != "$ref"}
-        sub = {**resolve(root, sub["$ref"]), **rest}
-    if not is_object(sub):
-        if sub is False:
-            notes.append(f"{path_text(path)}: that nothing is allowed here is not sent")
-        return out
-    lost: list[str] = []
-    inner = {word: value for word, value in sub.items() if word not in ("$defs", "$ref")}
-    joined = merge(out, inner, lost)
-    notes += [f"{path_text(path)}: two values of {word} in allOf, only one is sent" for word in lost]
-    return joined
+        sub = resolve(root, sub["$ref"])
+        parts.append(sub)
+    return parts
 
 
 def _told_apart(options: list[Any], root: Schema) -> bool:
@@ -75,11 +81,13 @@ def _constants(option: Any, root: Schema) -> dict[str, Any]:
 
 def tuple_as_items(schema: Schema, path: Path, notes: list[str]) -> Schema:
     """An array of fixed positions as an array of that many items of any of their kinds."""
+    length, rest = len(schema["prefixItems"]), schema.get("items", {})
     kinds: list[Any] = []
-    for sub in schema["prefixItems"]:
+    for sub in [*schema["prefixItems"], *([rest] if rest else [])]:
         if sub not in kinds:
             kinds.append(sub)
-    length = len(schema["prefixItems"])
+    if rest in (True, {}) and schema.get("maxItems", length + 1) > length:
+        notes.append(f"{path_text(path)}: that any further items may follow is not sent")
     out = {word: value for word, value in schema.items() if word != "prefixItems"}
     out["items"] = kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
     if schema.get("items") is False:
