@@ -16,7 +16,17 @@ from pathlib import Path
 from typing import Any
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
-APIS = ("openai-chat", "huggingface-chat")
+APIS = (
+    "openai-chat",
+    "huggingface-chat",
+    "openai-responses",
+    "anthropic-messages",
+    "google-generate",
+    "bedrock-converse",
+    "mistral-chat",
+    "cohere-chat-v2",
+    "ollama-chat",
+)
 EVERY_FIELD = ("text", "tool_calls", "finish", "usage", "reasoning", "usage_details", "text_exact", "model", "tool_ids")
 
 

@@ -1,115 +1,157 @@
 """Many calls at once, each ending as a result or an error, in memory O(concurrency).
 
-Workers take the next input when they are free; so an endless iterable is fine, and order is kept by index. Sync callers run
-the same code in the portal's loop.
+Workers take the next input when they are free; so an endless iterable is fine, and order is kept by index. Sync callers
+have the calls made in the portal's loop, while their own thread iterates over their inputs.
 """
 
 from __future__ import annotations
 
 import asyncio
 import queue
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Literal
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterable, Iterator
+from itertools import islice
+from typing import Any, Literal, Protocol
 
+from ._async import Task, lock, mailbox, semaphore, spawn
 from ._call import Call
 from ._calls import Plan, call_flow
-from ._drive import arun
-from ._errors import BatchError, ChatModelError, UsageError
+from ._drive import arun, run
+from ._errors import BatchError, UsageError
 from ._messages import AIMessage
 from ._portal import portal
-
-if TYPE_CHECKING:
-    from ._model import ChatModel
 
 Result = AIMessage | Exception
 Many = tuple[Plan, Callable[[Any], Call]]
 
 
 def finished(results: list[Result], errors: Literal["raise", "return"]) -> list[Any]:
-    """The results, or a BatchError when some failed and errors are to be raised (the error itself, of a single item)."""
-    if errors == "return":
-        return results
-    if errors != "raise":
-        raise UsageError(f"errors is 'raise' or 'return', not {errors!r}", argument="errors")
+    """The results; or a BatchError when some failed and errors are to be raised (of a single item, its own error)."""
     failed = [r for r in results if isinstance(r, Exception)]
-    if not failed:
+    if not failed or errors == "return":
         return results
-    if len(results) == 1:
-        raise failed[0]
     first = failed[0]
+    if len(results) == 1:
+        raise first
     raise BatchError(
         f"{len(failed)} of {len(results)} items failed; every result is in .results. The first error: {first}",
         results=results,
     ) from first
 
 
-def gather(model: ChatModel, inputs: Iterable[Any], many: Many, max_concurrency: int) -> list[Result]:
-    """All results in order, from sync code."""
-    limit = _limit(max_concurrency)
-    items = _iterable(inputs)
-    if isinstance(items, (list, tuple)) and len(items) == 1:
-        return [_one(items[0], many)]
-    return portal().run(agather(model, items, many, limit))
+def checked(max_concurrency: Any, errors: Any = "raise") -> int:
+    """The limit, when both arguments are good."""
+    if errors not in ("raise", "return"):
+        raise UsageError(f"errors is 'raise' or 'return', not {errors!r}", argument="errors")
+    if not isinstance(max_concurrency, int) or isinstance(max_concurrency, bool) or max_concurrency < 1:
+        text = f"max_concurrency is a whole number, 1 or more; got {max_concurrency!r}"
+        raise UsageError(text, argument="max_concurrency")
+    return max_concurrency
 
 
-def _one(item: Any, many: Many) -> Result:
-    """A single item needs no second thread."""
-    from ._drive import run
-
-    plan, make = many
-    try:
-        return run(call_flow(plan, make(item)))
-    except ChatModelError as error:
-        return error
-
-
-async def agather(model: ChatModel, inputs: Any, many: Many, max_concurrency: int) -> list[Result]:
-    """All results in order."""
-    results: dict[int, Result] = {}
-    async for index, result in aas_completed(model, inputs, many, max_concurrency):
-        results[index] = result
-    return [results[i] for i in range(len(results))]
+def _iterable(inputs: Any) -> Iterable[Any]:
+    if isinstance(inputs, (str, bytes, dict)) or not hasattr(type(inputs), "__iter__"):
+        kind: type[Any] = type(inputs)
+        hint = "; an async iterable goes to abatch" if hasattr(kind, "__aiter__") else ""
+        text = f"a batch takes a list (or any iterable) of inputs, not {kind.__name__}{hint}"
+        raise UsageError(text, argument="inputs")
+    items: Iterable[Any] = inputs
+    return items
 
 
-async def aas_completed(
-    model: ChatModel, inputs: Any, many: Many, max_concurrency: int
-) -> AsyncIterator[tuple[int, Result]]:
-    """(index, result) as the items end."""
-    limit = _limit(max_concurrency)
-    source = _Source(inputs)
-    done: asyncio.Queue[tuple[int, Result] | BaseException | None] = asyncio.Queue(maxsize=2 * limit)
-    workers: set[asyncio.Task[None]] = set()
-    running = 0
+# ---- where inputs come from
+
+
+class _Source(Protocol):
+    """Gives out (index, input), to several takers."""
+
+    async def next(self) -> tuple[int, Any] | None: ...
+
+
+class _Direct:
+    """From an iterable, in the takers' own thread."""
+
+    def __init__(self, inputs: Iterable[Any]) -> None:
+        self._items = enumerate(inputs)
+
+    async def next(self) -> tuple[int, Any] | None:
+        return next(self._items, None)
+
+
+class _Async:
+    """From an async iterable, one taker at a time."""
+
+    def __init__(self, inputs: AsyncIterable[Any]) -> None:
+        self._items = aiter(inputs)
+        self._index = -1
+        self._lock = lock()
+
+    async def next(self) -> tuple[int, Any] | None:
+        async with self._lock:
+            try:
+                item = await anext(self._items)
+            except StopAsyncIteration:
+                return None
+            self._index += 1
+            return self._index, item
+
+
+class _Fed:
+    """From another thread, which is asked when there is nothing left."""
+
+    def __init__(self, ask: Callable[[], None]) -> None:
+        self._ask = ask
+        self._asked = self._over = False
+        self._items: deque[tuple[int, Any]] = deque()
+        self._came = asyncio.Event()
+
+    async def next(self) -> tuple[int, Any] | None:
+        while not self._items:
+            if self._over:
+                return None
+            if not self._asked:
+                self._asked = True
+                self._ask()
+            await self._came.wait()
+        return self._items.popleft()
+
+    def feed(self, items: list[tuple[int, Any]]) -> None:
+        """More inputs; none means that there are no more."""
+        self._items.extend(items)
+        self._over, self._asked = not items, False
+        self._came.set()
+        self._came.clear()
+
+
+# ---- the work
+
+
+def _start(source: _Source, many: Many, workers: int, put: Callable[[Any], None], room: Any) -> list[Task]:
+    """Workers that put (index, result) pairs, None at the end, or the error of the inputs.
+
+    `room`, where given, is a semaphore of results that may be made before somebody has taken those before them.
+    """
+    running = workers
 
     async def work() -> None:
         nonlocal running
         try:
-            while (item := await source.next()) is not None:
-                await done.put((item[0], await _call_one(item[1], many)))
-        except asyncio.CancelledError:
-            raise
-        except BaseException as error:
-            await done.put(error)
+            while True:
+                if room is not None:
+                    await room.acquire()
+                item = await source.next()
+                if item is None:
+                    break
+                put((item[0], await _call_one(item[1], many)))
+        except Exception as error:
+            put(error)
         finally:
             running -= 1
             if not running:
-                done.put_nowait(None) if not done.full() else workers.add(asyncio.ensure_future(done.put(None)))
+                put(None)
 
-    size = source.size()
-    for _ in range(limit if size is None else min(limit, size)):
-        running += 1
-        workers.add(asyncio.ensure_future(work()))
-    if not workers:
-        return
-    try:
-        while (got := await done.get()) is not None:
-            if isinstance(got, BaseException):
-                raise got
-            yield got
-    finally:
-        for worker in workers:
-            worker.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
+    return [spawn(work) for _ in range(workers)]
 
 
 async def _call_one(item: Any, many: Many) -> Result:
@@ -120,82 +162,109 @@ async def _call_one(item: Any, many: Many) -> Result:
         return error
 
 
-class _Source:
-    """Gives out (index, input), from a sync or an async iterable, to one taker at a time."""
-
-    def __init__(self, inputs: Any) -> None:
-        self._given = inputs
-        self._sync: Iterator[Any] | None = None
-        self._async: AsyncIterator[Any] | None = None
-        self._index = 0
-        self._lock = asyncio.Lock()
-        if isinstance(inputs, AsyncIterable):
-            self._async = aiter(inputs)
-        else:
-            self._sync = iter(_iterable(inputs))
-
-    def size(self) -> int | None:
-        """How many there are, where that is known."""
-        return len(self._given) if hasattr(self._given, "__len__") else None
-
-    async def next(self) -> tuple[int, Any] | None:
-        if self._sync is not None:
-            try:
-                item = next(self._sync)
-            except StopIteration:
-                return None
-            self._index += 1
-            return self._index - 1, item
-        async with self._lock:
-            try:
-                item = await anext(self._async)  # type: ignore[arg-type]
-            except StopAsyncIteration:
-                return None
-            self._index += 1
-            return self._index - 1, item
+async def _results(source: _Source, many: Many, workers: int, room: Any) -> AsyncGenerator[tuple[int, Result], None]:
+    put, get = mailbox()
+    tasks = _start(source, many, workers, put, room)
+    try:
+        while (got := await get()) is not None:
+            if isinstance(got, Exception):
+                raise got
+            yield got
+            if room is not None:
+                room.release()
+    finally:
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            await task.ended()
 
 
-def as_completed(
-    model: ChatModel, inputs: Iterable[Any], many: Many, max_concurrency: int
-) -> Iterator[tuple[int, Result]]:
-    """(index, result) as the items end, for sync code. Leaving the loop early cancels what is still running."""
-    limit = _limit(max_concurrency)
+def _workers(inputs: Any, limit: int) -> int:
+    return min(limit, max(1, len(inputs))) if hasattr(inputs, "__len__") else limit
+
+
+async def agather(inputs: Any, many: Many, limit: int) -> list[Result]:
+    """All results in order."""
+    ending = _results(_source(inputs), many, _workers(inputs, limit), None)
+    results = {index: result async for index, result in ending}
+    return [results[i] for i in range(len(results))]
+
+
+def aas_completed(inputs: Any, many: Many, limit: int) -> AsyncGenerator[tuple[int, Result], None]:
+    """(index, result) as the items end. A wrong argument is an error now, not at the first step."""
+    return _results(_source(inputs), many, _workers(inputs, limit), semaphore(2 * limit))
+
+
+def _source(inputs: Any) -> _Source:
+    return _Async(inputs) if hasattr(type(inputs), "__aiter__") else _Direct(_iterable(inputs))
+
+
+# ---- from sync code
+
+_MORE = object()
+
+
+def gather(inputs: Iterable[Any], many: Many, limit: int) -> list[Result]:
+    """All results in order, from sync code."""
     items = _iterable(inputs)
-    out: queue.SimpleQueue[tuple[int, Result] | BaseException | None] = queue.SimpleQueue()
-    room: list[asyncio.Semaphore] = []
+    if isinstance(items, (list, tuple)):
+        if len(items) == 1:
+            return [_one(items[0], many)]
+        return portal().run(agather(items, many, limit))
+    results = dict(_as_completed(items, many, limit))
+    return [results[i] for i in range(len(results))]
 
-    async def pump() -> None:
-        room.append(asyncio.Semaphore(2 * limit))
-        try:
-            async for pair in aas_completed(model, items, many, limit):
-                await room[0].acquire()  # a slow reader holds the workers back
-                out.put(pair)
-        except BaseException as error:
-            out.put(error)
-            raise
-        out.put(None)
 
+def _one(item: Any, many: Many) -> Result:
+    """A single item needs no second thread."""
+    plan, make = many
+    try:
+        return run(call_flow(plan, make(item)))
+    except Exception as error:
+        return error
+
+
+def as_completed(inputs: Iterable[Any], many: Many, limit: int) -> Iterator[tuple[int, Result]]:
+    """(index, result) as the items end, for sync code. Leaving the loop early cancels what is still running."""
+    return _as_completed(_iterable(inputs), many, limit)
+
+
+def _as_completed(inputs: Iterable[Any], many: Many, limit: int) -> Generator[tuple[int, Result], None, None]:
+    out: queue.SimpleQueue[Any] = queue.SimpleQueue()
     home = portal()
-    future = home.start(pump())
+    source, room = _Fed(lambda: out.put(_MORE)), asyncio.Semaphore(2 * limit)
+    workers = _workers(inputs, limit)
+
+    async def work() -> None:
+        tasks = _start(source, many, workers, out.put, room)
+        try:
+            for task in tasks:
+                await task.ended()
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    future = home.start(work())
+    items = enumerate(inputs)
     try:
         while (got := out.get()) is not None:
-            if isinstance(got, BaseException):
+            if got is _MORE:
+                home.loop.call_soon_threadsafe(source.feed, _some(items, limit))
+                continue
+            if isinstance(got, Exception):
                 raise got
-            home.loop.call_soon_threadsafe(room[0].release)
             yield got
+            home.loop.call_soon_threadsafe(room.release)
     finally:
         future.cancel()
 
 
-def _limit(max_concurrency: Any) -> int:
-    if not isinstance(max_concurrency, int) or isinstance(max_concurrency, bool) or max_concurrency < 1:
-        raise UsageError(f"max_concurrency is a whole number, 1 or more; got {max_concurrency!r}", argument="max_concurrency")
-    return max_concurrency
-
-
-def _iterable(inputs: Any) -> Iterable[Any]:
-    if isinstance(inputs, (str, bytes, dict)) or not isinstance(inputs, Iterable):
-        raise UsageError(
-            f"a batch takes a list (or any iterable) of inputs, not {type(inputs).__name__}", argument="inputs"
-        )
-    return inputs
+def _some(items: Iterator[tuple[int, Any]], most: int) -> list[tuple[int, Any]]:
+    """Some of the inputs: as many as come quickly, since the first ones should not wait for slow ones after them."""
+    found: list[tuple[int, Any]] = []
+    ends = time.monotonic() + 0.005
+    for item in islice(items, most):
+        found.append(item)
+        if time.monotonic() > ends:
+            break
+    return found

@@ -1,6 +1,6 @@
 """The flows of one call, plain and streamed: encode, send, read, try again, and say how it went.
 
-Order from outside in: callbacks, retry, send. A flow knows a dialect, a target and policies; no HTTP client and no clock.
+Order from outside in: callbacks, retry, send. A flow knows a dialect, a target and policies; no HTTP client, no clock.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 from msgspec.structs import force_setattr
 
+from ._auth import authorised
 from ._call import Call, HTTPRequest, HTTPResponse
-from ._errors import ChatModelError, DeadlineError, IncompleteStream, OutOfCreditError, ProviderError, TransportError
+from ._errors import ChatModelError, DeadlineError, IncompleteStream, ProviderError, TransportError
 from ._events import Event, Start, TextDelta, UsageSoFar
 from ._flow import (
     NOW,
@@ -32,8 +33,11 @@ from ._fold import Fold, fold
 from ._messages import AIMessage
 from ._results import result_of
 from ._retry import Budget, Retry, backoff, is_retryable, retry_after
-from ._usage import Attempt
+from ._usage import Attempt, Usage
 from .dialects._base import Dialect, request_id
+
+#: An error's body is read up to this size, in bytes.
+ERROR_LIMIT = 1_000_000
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -62,20 +66,20 @@ class Ledger:
         self.began = 0.0
         self.deadline: float | None = None
 
-    def note(self, now: float, outcome: ChatModelError | None, message: AIMessage | None = None) -> None:
+    def note(self, now: float | None, error: ChatModelError | None, usage: Usage | None, outcome: str = "ok") -> None:
         """Write the try that has just ended into the ledger."""
         self.attempts.append(
             Attempt(
                 number=len(self.attempts) + 1,
-                outcome="ok" if outcome is None else type(outcome).__name__,
+                outcome=outcome if error is None else type(error).__name__,
                 provider=self.provider,
                 model=self.model,
-                status=getattr(outcome, "status", None),
+                status=getattr(error, "status", None),
                 waited=self.waited,
-                seconds=now - self.began,
-                request_id=getattr(outcome, "request_id", None) or self.request_id,
-                error=None if outcome is None else str(outcome),
-                usage=message.usage if message is not None else None,
+                seconds=None if now is None else now - self.began,
+                request_id=getattr(error, "request_id", None) or self.request_id,
+                error=None if error is None else str(error),
+                usage=usage,
             )
         )
 
@@ -93,6 +97,7 @@ class Ledger:
         """Put on the error what only the call knows."""
         error.provider = error.provider or self.provider
         error.model = error.model or self.model
+        error.request_id = error.request_id or self.request_id
         error.attempts = tuple(self.attempts)
         return error
 
@@ -101,15 +106,24 @@ class Streaming:
     """The state that a stream and its flow share: the fold, and the ledger once the flow has begun.
 
     `heads` are events that say nothing yet (id, model, usage) and are held back until the first that does: while
-    only they have come, the call can still be tried again unseen.
+    only they have come, the call can still be tried again unseen. `hold` has the response while it is open or being
+    opened, and `left` says that the user wants no more.
     """
 
-    __slots__ = ("fold", "heads", "ledger")
+    __slots__ = ("fold", "heads", "hold", "ledger", "left")
 
     def __init__(self) -> None:
         self.fold = Fold()
         self.heads: list[Event] = []
         self.ledger: Ledger | None = None
+        self.hold: list[Opened] = []
+        self.left = False
+
+    def leave(self) -> None:
+        """End the stream from outside, while it waits: its connection is closed, and it ends as if no more came."""
+        self.left = True
+        for opened in self.hold[-1:]:
+            opened.abort()
 
     def message(self) -> AIMessage:
         """The answer so far."""
@@ -145,19 +159,20 @@ def _plain(plan: Plan, call: Call) -> Flow[AIMessage]:
     request = plan.dialect.encode(call)
     ledger = Ledger(plan, call, request.warnings)
     yield from _begin(plan, ledger)
-    send = Send(plan.target, request, ledger.deadline)
     while True:
+        ledger.request_id = None
         try:
-            response: HTTPResponse = yield send
+            signed = request if plan.target.authorise is None else (yield from authorised(plan.target, request))
+            response: HTTPResponse = yield Send(plan.target, signed, ledger.deadline)
             ledger.request_id = request_id(response.headers)
             if response.status >= 300:
                 raise plan.dialect.decode_error(response)
             message = plan.dialect.decode(response)
         except ChatModelError as error:
-            yield from _failed(plan, ledger, error)
+            yield from _failed(plan, ledger, error, None)
         else:
             now: float = yield NOW
-            ledger.note(now, None, message)
+            ledger.note(now, None, message.usage)
             plan.budget.give()
             return ledger.stamp(message)
 
@@ -180,21 +195,30 @@ def _stream(plan: Plan, call: Call, state: Streaming) -> Flow[None]:
     request = plan.dialect.encode(call)
     ledger = state.ledger = Ledger(plan, call, request.warnings)
     yield from _begin(plan, ledger)
-    while True:
+    while not state.left:
+        ledger.request_id = None
+        state.heads.clear()
         try:
-            state.heads.clear()
-            yield from _one_stream(plan, request, ledger, state.heads)
+            yield from _one_stream(plan, request, ledger, state)
         except ChatModelError as error:
+            if state.left:
+                break
             if _given_out(state):
-                raise (yield from _broken(ledger, error, state)) from error.__cause__
-            if isinstance(error, IncompleteStream):
-                error.partial = ledger.stamp(fold(state.heads))
-            yield from _failed(plan, ledger, error)
+                raise (yield from _broken(plan, ledger, error, state)) from error.__cause__
+            so_far = fold(state.heads)
+            if state.heads or isinstance(error, IncompleteStream):
+                error.partial = ledger.stamp(so_far)
+            yield from _failed(plan, ledger, error, so_far.usage)
+        except GeneratorExit:
+            ledger.note(None, None, state.fold.usage, "left")
+            raise
         else:
             now: float = yield NOW
-            ledger.note(now, None, None)
+            ledger.note(now, None, state.fold.usage)
             plan.budget.give()
             return
+    now = yield NOW
+    ledger.note(now, None, state.fold.usage, "left")
 
 
 def _given_out(state: Streaming) -> bool:
@@ -202,10 +226,11 @@ def _given_out(state: Streaming) -> bool:
     return bool(state.fold.started)
 
 
-def _broken(ledger: Ledger, error: ChatModelError, state: Streaming) -> Flow[ChatModelError]:
+def _broken(plan: Plan, ledger: Ledger, error: ChatModelError, state: Streaming) -> Flow[ChatModelError]:
     """The error of a stream that broke after its first event: it carries the partial answer."""
     now: float = yield NOW
-    ledger.note(now, error)
+    ledger.note(now, error, state.fold.usage)
+    _measure(plan, error)
     if isinstance(error, TransportError) and not isinstance(error, DeadlineError):
         cut = IncompleteStream(f"the connection broke before the answer was complete: {error}")
         cut.__cause__ = error
@@ -215,15 +240,18 @@ def _broken(ledger: Ledger, error: ChatModelError, state: Streaming) -> Flow[Cha
     return error
 
 
-def _one_stream(plan: Plan, request: HTTPRequest, ledger: Ledger, heads: list[Event]) -> Flow[None]:
-    opened: Opened = yield Open(plan.target, request, ledger.deadline)
+def _one_stream(plan: Plan, request: HTTPRequest, ledger: Ledger, state: Streaming) -> Flow[None]:
+    state.hold.clear()
+    signed = request if plan.target.authorise is None else (yield from authorised(plan.target, request))
+    opened: Opened = yield Open(plan.target, signed, ledger.deadline, state.hold)
+    state.hold[:] = [opened]
     done = False
     try:
         ledger.request_id = request_id(opened.headers)
         if opened.status >= 300:
             body = yield from _rest(plan, opened, ledger)
             raise plan.dialect.decode_error(HTTPResponse(status=opened.status, headers=opened.headers, body=body))
-        yield from _events(plan, opened, ledger, heads)
+        yield from _events(plan, opened, ledger, state.heads)
         done = True
     finally:
         if not done:
@@ -231,13 +259,15 @@ def _one_stream(plan: Plan, request: HTTPRequest, ledger: Ledger, heads: list[Ev
 
 
 def _rest(plan: Plan, opened: Opened, ledger: Ledger) -> Flow[bytes]:
+    """The body of an error. Its status says enough, so a body that breaks off is taken as it is."""
     read = Read(opened, plan.target.timeouts.idle, ledger.deadline, "total")
-    pieces: list[bytes] = []
-    while piece := (yield read):
-        pieces.append(piece)
-        if sum(map(len, pieces)) > 4_000_000:
-            break
-    return b"".join(pieces)
+    body = b""
+    try:
+        while len(body) < ERROR_LIMIT and (piece := (yield read)):
+            body += piece
+    except TransportError:
+        return body
+    return body
 
 
 def _events(plan: Plan, opened: Opened, ledger: Ledger, heads: list[Event]) -> Flow[None]:
@@ -314,11 +344,12 @@ def _begin(plan: Plan, ledger: Ledger) -> Flow[None]:
     ledger.deadline = None if total is None else ledger.began + total
 
 
-def _failed(plan: Plan, ledger: Ledger, error: ChatModelError) -> Flow[None]:
+def _failed(plan: Plan, ledger: Ledger, error: ChatModelError, usage: Usage | None) -> Flow[None]:
     """A try has failed: wait and return for the next one, or raise."""
     now: float = yield NOW
     yield from _read_retry_after(error)
-    ledger.note(now, error)
+    _measure(plan, error)
+    ledger.note(now, error, usage)
     wait = yield from _wait(plan, ledger, error, now)
     if wait is None:
         raise ledger.blame(error)
@@ -337,11 +368,17 @@ def _read_retry_after(error: ChatModelError) -> Flow[None]:
             error.retry_after = retry_after(headers, (yield WALL_CLOCK))
 
 
+def _measure(plan: Plan, error: ChatModelError) -> None:
+    """A passed deadline says its length."""
+    if isinstance(error, DeadlineError) and error.seconds is None:
+        error.seconds = getattr(plan.target.timeouts, error.phase, None)
+
+
 def _wait(plan: Plan, ledger: Ledger, error: ChatModelError, now: float) -> Flow[float | None]:
     """Seconds to wait before the next try; None: do not try again."""
     retry = plan.retry
     tried = len(ledger.attempts)
-    if tried >= retry.attempts or not is_retryable(error) or isinstance(error, OutOfCreditError):
+    if tried >= retry.attempts or not is_retryable(error):
         return None
     asked = getattr(error, "retry_after", None)
     if asked is not None and asked > retry.patience:

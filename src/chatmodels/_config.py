@@ -87,7 +87,7 @@ def key_of(config: Config, row: Provider) -> Secret | None:
         value = os.environ.get(name, "").strip()
         if value:
             return Secret(value)
-    if not row.needs_key:
+    if not row.needs_key or row.keyless:
         return None
     variable = row.key_env[0] if row.key_env else None
     parameter = f"{row.name}_api_key" if row.name in _NAMED_KEYS else "api_key"
@@ -153,16 +153,31 @@ def transport_of(config: Config, row: Provider) -> Any:
     return transport(config.http)
 
 
+def _authorise(config: Config, row: Provider, key: Secret | None, base_url: str, headers: dict[str, str]) -> Any:
+    """How requests without a fixed key are authorised, by the row's `keyless`; None when the key is in the headers."""
+    if key is not None or not row.keyless:
+        return None
+    from . import _credentials
+
+    if row.keyless == "aws":
+        return _credentials.signature(config.provider_options, base_url, headers)
+    if row.keyless == "google":
+        return _credentials.google_token()
+    return _credentials.azure_token(config.provider_options.get("azure_ad_token_provider"))
+
+
 def plan_of(config: Config, budget: Budget) -> Plan:
     """Everything that a call needs, made once per model."""
     row = provider(config.provider)
     key = key_of(config, row)
     headers = headers_of(config, row, key)
+    base_url = base_url_of(config, row)
     target = Target(
-        base_url_of(config, row),
+        base_url,
         headers,
         config.timeouts,
         transport_of(config, row),
+        _authorise(config, row, key, base_url, headers),
     )
     return Plan(
         dialect_of(config, row),

@@ -208,9 +208,6 @@ class Pool:
         self.abandoned = True
         self._closed = True
         self._changed = threading.Condition()
-        self._queue.clear()
-        self._running.clear()
-        self._threads.clear()
 
     def _work(self) -> None:
         while (job := self._next()) is not None:

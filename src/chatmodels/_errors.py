@@ -48,10 +48,12 @@ class ChatModelError(Exception):
     """The root of every error of this library.
 
     `text` says what happened and what to do; `provider` and `model` say where; `attempts` lists each try
-    with its outcome and wait; `partial` is the answer as far as it came, or None.
+    with its outcome and wait; `partial` is the answer as far as it came, or None; `request_id` is the provider's id
+    of the last try, where it gave one.
     """
 
     retryable = False
+    request_id: str | None = None
     #: True when the provider may have begun to work (and to bill) before this error.
     accepted = False
 

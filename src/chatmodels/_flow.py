@@ -31,13 +31,17 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Target(msgspec.Struct, frozen=True):
-    """Where requests go and how: the base URL, the headers of every request (with the key), and the pool to use."""
+    """Where requests go and how: the base URL, the headers of every request (with the key), and the pool to use.
+
+    `authorise` is for keys that do not stand in a fixed header: a flow that gives the headers to add to one request
+    (a signature, a token that must be fetched and renewed).
+    """
 
     base_url: str
     headers: dict[str, str]
     timeouts: Timeouts
     transport: Any
-    sign: Callable[[HTTPRequest, str, dict[str, str], float], dict[str, str]] | None = None
+    authorise: Callable[[HTTPRequest], Generator[Any, Any, dict[str, str]]] | None = None
 
 
 class Opened(Protocol):
@@ -58,11 +62,15 @@ class Send(msgspec.Struct, frozen=True):
 
 
 class Open(msgspec.Struct, frozen=True):
-    """Send and give the response as soon as its head is there -> Opened."""
+    """Send and give the response as soon as its head is there -> Opened.
+
+    Into `hold` a transport may put what `abort()` can be called on from another thread while the head is waited for.
+    """
 
     target: Target
     request: HTTPRequest
     deadline: float | None
+    hold: list[Opened] = []
 
 
 class Read(msgspec.Struct, frozen=True):

@@ -59,6 +59,8 @@ class SyncPool:
     def open(self, effect: Open | Send) -> SyncOpened:
         """Send, and wait for the head of the response."""
         opened = self.opened(effect)
+        if isinstance(effect, Open):
+            effect.hold.append(opened)
         opened.start()
         return opened
 

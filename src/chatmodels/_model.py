@@ -340,9 +340,10 @@ class ChatModel:
         Every item is tried to its end. With `errors="raise"` a `BatchError` comes after all have ended, with every result
         and error in `.results`; with "return" (or `return_exceptions=True`) errors stand in their items' places.
         """
-        from ._batch import finished, gather
+        from ._batch import checked, finished, gather
 
-        results = gather(self, inputs, self._many(config, settings), max_concurrency)
+        limit = checked(max_concurrency, errors)
+        results = gather(inputs, self._many(config, settings), limit)
         return finished(results, "return" if return_exceptions else errors)
 
     async def abatch(
@@ -356,18 +357,19 @@ class ChatModel:
         **settings: Any,
     ) -> list[AIMessage]:
         """`batch` in the async world; takes async iterables too."""
-        from ._batch import agather, finished
+        from ._batch import agather, checked, finished
 
-        results = await agather(self, inputs, self._many(config, settings), max_concurrency)
+        limit = checked(max_concurrency, errors)
+        results = await agather(inputs, self._many(config, settings), limit)
         return finished(results, "return" if return_exceptions else errors)
 
     def batch_as_completed(
         self, inputs: Iterable[Input], config: Any = None, *, max_concurrency: int = 50, **settings: Any
     ) -> Iterator[tuple[int, AIMessage | Exception]]:
         """(index, answer or error) pairs as the items end. Inputs are read as they are needed: memory is O(concurrency)."""
-        from ._batch import as_completed
+        from ._batch import as_completed, checked
 
-        return as_completed(self, inputs, self._many(config, settings), max_concurrency)
+        return as_completed(inputs, self._many(config, settings), checked(max_concurrency))
 
     def abatch_as_completed(
         self,
@@ -378,9 +380,9 @@ class ChatModel:
         **settings: Any,
     ) -> AsyncIterator[tuple[int, AIMessage | Exception]]:
         """`batch_as_completed` in the async world."""
-        from ._batch import aas_completed
+        from ._batch import aas_completed, checked
 
-        return aas_completed(self, inputs, self._many(config, settings), max_concurrency)
+        return aas_completed(inputs, self._many(config, settings), checked(max_concurrency))
 
     def generate(
         self,
@@ -392,7 +394,7 @@ class ChatModel:
         errors: Errors = "raise",
         tags: list[str] | None = None,
         metadata: dict[str, Any] | None = None,
-        **settings: Unpack[CallOptions],
+        **settings: Any,
     ) -> LLMResult:
         """The answers to several lists of messages: `generations[i]` in their order, the summed tokens in `llm_output`.
 
@@ -400,9 +402,10 @@ class ChatModel:
         the failed items have no generations and their errors are in `.errors`. `tags` and `metadata` are taken for the
         sake of 2023 code.
         """
-        from ._batch import finished, gather
+        from ._batch import checked, finished, gather
 
-        results = gather(self, messages, self._many(None, settings, stop, callbacks), max_concurrency)
+        limit = checked(max_concurrency, errors)
+        results = gather(messages, self._many(None, settings, stop, callbacks), limit)
         return result_of(finished(results, errors))
 
     async def agenerate(
@@ -415,12 +418,13 @@ class ChatModel:
         errors: Errors = "raise",
         tags: list[str] | None = None,
         metadata: dict[str, Any] | None = None,
-        **settings: Unpack[CallOptions],
+        **settings: Any,
     ) -> LLMResult:
         """`generate` in the async world."""
-        from ._batch import agather, finished
+        from ._batch import agather, checked, finished
 
-        results = await agather(self, messages, self._many(None, settings, stop, callbacks), max_concurrency)
+        limit = checked(max_concurrency, errors)
+        results = await agather(messages, self._many(None, settings, stop, callbacks), limit)
         return result_of(finished(results, errors))
 
     def generate_prompt(self, prompts: Iterable[Any], stop: Any = None, callbacks: Any = None, **kw: Any) -> LLMResult:

@@ -1,6 +1,7 @@
 """One background thread with an event loop, for sync callers who want many calls in flight without many threads.
 
-Started at the first use, one per process, a fresh one after a fork. It ends with the interpreter.
+Started at the first use, one per process, a fresh one after a fork. It ends with the interpreter. Code that runs inside
+a portal (a callback handler) and wants one itself gets another: waiting for its own loop would never end.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ class Portal:
     def __init__(self) -> None:
         self.pid = os.getpid()
         self.loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, name="chatmodels-portal", daemon=True)
-        self._thread.start()
+        self.thread = threading.Thread(target=self._run, name="chatmodels-portal", daemon=True)
+        self.thread.start()
+        atexit.register(self.stop)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
@@ -59,31 +61,42 @@ class Portal:
         if self.pid != os.getpid() or self.loop.is_closed():
             return
         self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join(timeout=2)
+        self.thread.join(timeout=2)
 
 
-_lock = threading.Lock()
-_portal: Portal | None = None
+class _Portals:
+    """Those of this process, by the thread that asks: 0 for all that are no portals, else the portal's own thread."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.by_asker: dict[int, Portal] = {}
+        self.abandoned: list[Any] = []
+
+    def forked(self) -> None:
+        """In the child of a fork: the loops belong to the parent, and are kept and never touched."""
+        self.lock = threading.Lock()
+        self.abandoned.append(self.by_asker)
+        self.by_asker = {}
+
+
+_portals = _Portals()
 
 
 def portal() -> Portal:
     """The portal of this process."""
-    global _portal
-    with _lock:
-        if _portal is None or _portal.pid != os.getpid():
-            _portal = Portal()
-            atexit.register(_portal.stop)
-        return _portal
+    with _portals.lock:
+        asker = threading.get_ident() if in_portal() else 0
+        found = _portals.by_asker.get(asker)
+        if found is None:
+            found = _portals.by_asker[asker] = Portal()
+        return found
 
 
-def _forked() -> None:
-    global _lock, _portal
-    _lock = threading.Lock()
-    _abandoned.append(_portal)  # its loop belongs to the parent: kept, never touched
-    _portal = None
+def in_portal() -> bool:
+    """Does the calling code run in a portal's loop?"""
+    here = threading.get_ident()
+    return any(p.thread.ident == here for p in list(_portals.by_asker.values()))
 
-
-_abandoned: list[Portal | None] = []
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forked)
+    os.register_at_fork(after_in_child=_portals.forked)

@@ -21,7 +21,8 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     `auth`: "bearer", "none", "header:NAME" or "query:NAME". `key_env` lists the variables that may hold the key, first one
     first; `needs_key` is False for local servers. `base_url_env` lists variables that may hold the base URL. `base_url` may
     hold `{name}` fields, filled from settings or variables of that name in upper case. `takes` lists
-    further keyword arguments of the model class that go to the dialect. `docs` is the page the row was written from, and `checked` the month.
+    further keyword arguments of the model class that go to the dialect. `keyless` says how requests go without a key:
+    "aws" (Signature V4), "google" or "azure" (their tokens). `docs` is the page the row was written from, and `checked` the month.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     model_class: str | None = None
     transport: str = "http"
     takes: tuple[str, ...] = ()
+    keyless: str = ""
     docs: str = ""
     checked: str = "2026-11"
 

@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 
 import msgspec
 
-from ._errors import ChatModelError, DeadlineError, IncompleteStream, ProtocolError, ProviderError, TransportError
+from ._errors import ChatModelError, DeadlineError, OutOfCreditError, ProtocolError, ProviderError, TransportError
 
 
 class Retry(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,12 +53,10 @@ class Budget:
 def is_retryable(error: ChatModelError) -> bool:
     """Would the same request have a chance if it were sent again?"""
     if isinstance(error, ProviderError):
-        return error.retryable
-    if isinstance(error, DeadlineError):
-        return error.phase in ("connect", "first_token", "idle")
-    if isinstance(error, (IncompleteStream, TransportError)):
-        return True
-    return isinstance(error, ProtocolError) and error.retryable
+        return error.retryable and not isinstance(error, OutOfCreditError)
+    if isinstance(error, DeadlineError) and error.phase == "total":
+        return False
+    return isinstance(error, (TransportError, ProtocolError)) and error.retryable
 
 
 def backoff(retry: Retry, tried: int, dice: float) -> float:

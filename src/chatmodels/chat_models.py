@@ -33,6 +33,59 @@ class ChatOpenAI(ChatModel):
         self._start(model, dict(options))
 
 
+class ChatAnthropic(ChatModel):
+    """Anthropic's Messages API. The key: `api_key` (or `anthropic_api_key`), else ANTHROPIC_API_KEY."""
+
+    __slots__ = ()
+    provider_name: ClassVar[str | None] = "anthropic"
+
+
+class ChatGoogle(ChatModel):
+    """The Gemini API. The key: `api_key` (or `google_api_key`), else GEMINI_API_KEY or GOOGLE_API_KEY."""
+
+    __slots__ = ()
+    provider_name: ClassVar[str | None] = "google"
+
+
+class ChatVertexAI(ChatModel):
+    """Gemini on Vertex AI. `project` and `location` (default "global"); the key is an access token, else Application Default
+    Credentials are used (extra `google`)."""
+
+    __slots__ = ()
+    provider_name: ClassVar[str | None] = "vertex"
+    own_options: ClassVar[frozenset[str]] = frozenset({"project", "location", "publisher"})
+
+
+class ChatBedrock(ChatModel):
+    """Amazon Bedrock's Converse API. `region`, else AWS_REGION; the key is a Bedrock API key (AWS_BEARER_TOKEN_BEDROCK), else
+    requests are signed with AWS credentials from the environment, or (extra `aws`) a `profile` or role."""
+
+    __slots__ = ()
+    provider_name: ClassVar[str | None] = "bedrock"
+    own_options: ClassVar[frozenset[str]] = frozenset({"region", "profile"})
+
+
+class ChatCohere(ChatModel):
+    """Cohere's chat API, version 2. The key: `api_key` (or `cohere_api_key`), else COHERE_API_KEY."""
+
+    __slots__ = ()
+    provider_name: ClassVar[str | None] = "cohere"
+
+
+class ChatMistralAI(ChatModel):
+    """Mistral's chat API. The key: `api_key` (or `mistral_api_key`), else MISTRAL_API_KEY."""
+
+    __slots__ = ()
+    provider_name: ClassVar[str | None] = "mistral"
+
+
+class ChatOllama(ChatModel):
+    """A model that Ollama serves, by Ollama's own API, on this machine or at `base_url` (or OLLAMA_HOST)."""
+
+    __slots__ = ()
+    provider_name: ClassVar[str | None] = "ollama"
+
+
 class ChatLocal(ChatModel):
     """The embedded model: llama.cpp in this process, no key, no network.
 
@@ -58,4 +111,15 @@ class ChatLocal(ChatModel):
         self._start(model, {**options, "engine_options": engine_options})
 
 
-__all__ = ["ChatLocal", "ChatModel", "ChatOpenAI"]
+__all__ = [
+    "ChatAnthropic",
+    "ChatBedrock",
+    "ChatCohere",
+    "ChatGoogle",
+    "ChatLocal",
+    "ChatMistralAI",
+    "ChatModel",
+    "ChatOllama",
+    "ChatOpenAI",
+    "ChatVertexAI",
+]

@@ -25,7 +25,7 @@ SERVER_BLOCK = {
     "input": {"query": marked("anthropic")},
 }
 generated = calls(MODELS, "anthropic", {"type": "container_upload", "file_id": "f"}, SERVER_BLOCK)
-quick = configure(max_examples=2500, deadline=None, suppress_health_check=list(HealthCheck))
+quick = configure(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def sent(call: Call) -> dict[str, Any] | None:
@@ -76,6 +76,8 @@ def test_a_request_that_is_read_again_is_the_same_request(call: Call) -> None:
 
 def whole(value: Any) -> Any:
     """The value with all that pydantic reads only on demand."""
+    if hasattr(value, "model_dump"):
+        return value.model_dump(exclude_unset=True)
     if isinstance(value, Mapping):
         return {k: whole(v) for k, v in value.items()}
     return value if isinstance(value, (str, bytes, int, float, type(None))) else [whole(v) for v in value]
@@ -104,8 +106,3 @@ def test_the_official_types_take_every_request(sdk: Any, call: Call) -> None:
     for tool in [*known.get("tools", ()), *read.get("tools", ())]:
         tool.pop("input_schema")
     assert read == known
-COUNT=[0,0]
-_o=sent
-def sent(call):
-    r=_o(call); COUNT[r is None]+=1; return r
-def test_zz(): print(COUNT); assert 0

@@ -193,6 +193,8 @@ class Encoder:
         return {"type": "text", "text": f"{part.name}:\n{said}" if part.name else said}
 
     def _audio(self, part: Audio, where: str) -> dict[str, Any]:
+        if part.transcript and part.data is part.url is part.file_id is None:
+            return {"type": "text", "text": part.transcript}
         raise self._cannot(where, "audio", "use a provider that takes audio (google, openai)")
 
     def _video(self, part: Video, where: str) -> dict[str, Any]:

@@ -328,7 +328,7 @@ def _thoughts(rest: dict[str, Any], settings: dict[str, Any], modern: bool) -> N
         settings["reasoning_budget"] = budget
     if isinstance(level, str):
         settings["reasoning_effort"] = level.lower()
-    if wire:
+    if "includeThoughts" in wire or (wire and budget != 0):
         settings["reasoning_summary"] = "auto" if wire.get("includeThoughts") else "none"
 
 

@@ -15,6 +15,7 @@ import msgspec
 
 from chatmodels._call import Call
 from chatmodels._errors import UsageError
+from chatmodels._json import mapping
 from chatmodels._messages import (
     AIMessage,
     ChatMessage,
@@ -142,9 +143,9 @@ class Encoder(Warnings):
         if prompt is not None:
             self._system.append({"text": prompt})
         body: dict[str, Any] = {}
-        if not self._contents and self._system:
+        if not self._contents:
             self.warn("there are only system messages: they are sent as the user's")
-            self._contents, self._system = [{"role": "user", "parts": self._system}], []
+            self._contents, self._system = [{"role": "user", "parts": self._system or [{"text": ""}]}], []
         if self._system:
             body["systemInstruction"] = {"parts": self._system}
         body["contents"] = self._contents
@@ -182,7 +183,7 @@ class Encoder(Warnings):
     def _instruct(self, message: Message) -> None:
         if self._contents:
             self.warn(f"{self._where}: {self.provider} takes system messages only at the beginning: moved there")
-        self._system += self._wires(message.parts) or [{"text": ""}]
+        self._system += self._wires(message.parts)
 
     def _said(self, message: Message) -> None:
         role = "user"
@@ -223,7 +224,7 @@ class Encoder(Warnings):
             wire = self._reasoning(part, provider, where) if isinstance(part, Reasoning) else self.part(part, where)
             if wire is not None:
                 wires.append(wire)
-        first = next((w for w in wires if "functionCall" in w), None)
+        first = next((w for w in wires if mapping(w.get("functionCall")).get("name")), None)
         if first is not None and self.modern and "thoughtSignature" not in first:
             first["thoughtSignature"] = _NO_SIGNATURE
         self._contents.append({"role": "model", "parts": wires or [{"text": ""}]})
@@ -246,7 +247,8 @@ class Encoder(Warnings):
     def _text(self, part: Text | Refusal, where: str) -> dict[str, Any] | None:
         if isinstance(part, Text) and has_foreign_citations(part, self.provider):
             self.warn(f"{where}: citations have no place in {self.provider}'s requests: not sent")
-        return {"text": part.text}
+        # Google refuses empty parts; one with a signature is Google's own.
+        return {"text": part.text} if part.text or self._own(part) else None
 
     def _reasoning(self, part: Reasoning, provider: str | None, where: str) -> dict[str, Any] | None:
         if provider not in (self.provider, None):

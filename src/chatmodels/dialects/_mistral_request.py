@@ -148,6 +148,8 @@ class MistralEncoder(ChatEncoder):
 
     def _audio(self, part: Audio, where: str) -> dict[str, Any] | None:
         given = part.base64 or part.url
+        if part.transcript and given is part.file_id is None:
+            return {"type": "text", "text": part.transcript}
         if given is None:
             raise self.cannot(where, "audio by file id", "give url= or data=")
         return {"type": "input_audio", "input_audio": given}

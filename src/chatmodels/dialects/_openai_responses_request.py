@@ -243,6 +243,8 @@ class Encoder:
         return self._cached(part, wire)
 
     def _audio(self, part: Audio, where: str) -> dict[str, Any]:
+        if part.transcript and part.data is part.url is part.file_id is None:
+            return {"type": "input_text", "text": part.transcript}
         if not self.options.audio or part.data is None:
             raise self._cannot(where, "audio", "use one that does (google, or openai's chat completions)")
         kind = part.media_type or "audio/wav"

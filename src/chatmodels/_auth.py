@@ -1,0 +1,102 @@
+"""Keys that do not stand in a fixed header: request signatures, and tokens that are fetched and renewed. Flows only.
+
+Where credentials come from (environment, files, an identity service) is `_credentials.py`'s; here they are asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+import msgspec
+
+from ._call import HTTPRequest
+from ._flow import WALL_CLOCK, Ask, Flow, Target
+from .dialects._sigv4 import sign
+
+#: Gives a token and the time (seconds since 1970) at which it ends; None: it does not end.
+TokenSource: TypeAlias = Callable[[], "tuple[str, float | None]"]
+
+#: A token is renewed this many seconds before its end.
+MARGIN = 120.0
+
+
+class AWSCredentials(msgspec.Struct, frozen=True, kw_only=True):
+    """What signs a request. `expires` is in seconds since 1970; None: it does not end."""
+
+    access_key: str
+    secret_key: str
+    session_token: str | None = None
+    expires: float | None = None
+
+    def __repr__(self) -> str:
+        return "AWSCredentials(...)"
+
+
+def authorised(target: Target, request: HTTPRequest) -> Flow[HTTPRequest]:
+    """The request with the headers that the target's authorisation adds."""
+    if target.authorise is None:
+        return request
+    headers = yield from target.authorise(request)
+    return msgspec.structs.replace(request, headers={**request.headers, **headers})
+
+
+class Token:
+    """`Authorization: Bearer <token>`, where the token is fetched at the first call and renewed before it ends."""
+
+    __slots__ = ("_expires", "_source", "_token")
+
+    def __init__(self, source: TokenSource) -> None:
+        self._source = source
+        self._token: str | None = None
+        self._expires: float | None = None
+
+    def __call__(self, request: HTTPRequest) -> Flow[dict[str, str]]:
+        now: float = yield WALL_CLOCK
+        if self._token is None or (self._expires is not None and self._expires - MARGIN < now):
+            self._token, self._expires = yield Ask(self._source)
+        return {"authorization": f"Bearer {self._token}"}
+
+    def __repr__(self) -> str:
+        return "Token(...)"
+
+
+class Signature:
+    """AWS Signature V4 over each request."""
+
+    __slots__ = ("_base_url", "_found", "_headers", "_region", "_service", "_source")
+
+    def __init__(
+        self,
+        source: Callable[[], AWSCredentials],
+        *,
+        region: str,
+        service: str,
+        base_url: str,
+        headers: dict[str, str],
+    ) -> None:
+        self._source = source
+        self._found: AWSCredentials | None = None
+        self._region, self._service, self._base_url = region, service, base_url
+        self._headers = {k: v for k, v in headers.items() if k == "content-type"}
+
+    def __call__(self, request: HTTPRequest) -> Flow[dict[str, str]]:
+        now: float = yield WALL_CLOCK
+        found = self._found
+        if found is None or (found.expires is not None and found.expires - MARGIN < now):
+            found = self._found = yield Ask(self._source)
+        signed = msgspec.structs.replace(request, headers={**self._headers, **request.headers})
+        return sign(
+            signed,
+            url=self._base_url + request.path,
+            region=self._region,
+            service=self._service,
+            access_key=found.access_key,
+            secret_key=found.secret_key,
+            session_token=found.session_token,
+            now=datetime.fromtimestamp(now, UTC),
+        )
+
+    def __repr__(self) -> str:
+        return "Signature(...)"

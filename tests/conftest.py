@@ -1,0 +1,114 @@
+"""Shared fixtures: the fault server, and the worlds (sync, asyncio, trio) that one table of scenarios runs through."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
+
+import pytest
+import trio
+
+from chatmodels import ChatModel, ChatOpenAI
+
+from .servers import Route, Server, serving
+
+KEY = "sk-canary-0123456789"
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    with serving() as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine's own proxies and keys are no part of a test."""
+    for name in list(os.environ):
+        if name.lower().endswith("_proxy") or name.startswith("OPENAI_"):
+            monkeypatch.delenv(name)
+
+
+class Read:
+    """A stream that was read to its end or to an error."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.error: BaseException | None = None
+        self.stream: Any = None
+
+    @property
+    def text(self) -> str:
+        return "".join(self.texts)
+
+
+class World:
+    """One way to drive a model: the same names for all three."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def run(self, function: Callable[..., Coroutine[Any, Any, Any]], *args: Any) -> Any:
+        return asyncio.run(function(*args)) if self.name == "asyncio" else trio.run(function, *args)
+
+    def call(self, model: ChatModel, given: Any = "hi", **options: Any) -> Any:
+        if self.name == "sync":
+            return model.invoke(given, **options)
+
+        async def go() -> Any:
+            return await model.ainvoke(given, **options)
+
+        return self.run(go)
+
+    def read(self, model: ChatModel, given: Any = "hi", most: int | None = None) -> Read:
+        """Read a stream: to its end, to an error, or `most` chunks with text."""
+        found = Read()
+        if self.name == "sync":
+            found.stream = model.stream(given)
+            try:
+                for chunk in found.stream:
+                    if chunk.text:
+                        found.texts.append(chunk.text)
+                    if most is not None and len(found.texts) >= most:
+                        break
+            except Exception as error:
+                found.error = error
+            found.stream.close()
+            return found
+
+        async def go() -> None:
+            found.stream = model.astream(given)
+            try:
+                async for chunk in found.stream:
+                    if chunk.text:
+                        found.texts.append(chunk.text)
+                    if most is not None and len(found.texts) >= most:
+                        break
+            except Exception as error:
+                found.error = error
+            await found.stream.aclose()
+
+        self.run(go)
+        return found
+
+    def batch(self, model: ChatModel, inputs: Any, **options: Any) -> Any:
+        if self.name == "sync":
+            return model.batch(inputs, **options)
+
+        async def go() -> Any:
+            return await model.abatch(inputs, **options)
+
+        return self.run(go)
+
+
+@pytest.fixture(params=["sync", "asyncio", "trio"])
+def world(request: pytest.FixtureRequest) -> World:
+    return World(request.param)
+
+
+def chat(route: Route, **options: Any) -> ChatOpenAI:
+    """A model at that address: one try, no deadline longer than the tests have patience."""
+    given: dict[str, Any] = {"max_retries": 1, "timeout": {"connect": 5, "first_token": 10, "idle": 10, "total": 20}}
+    return ChatOpenAI(openai_api_key=KEY, base_url=route.url, **{**given, **options})
