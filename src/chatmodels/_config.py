@@ -14,7 +14,7 @@ from ._calls import Plan
 from ._errors import MissingKeyError, UsageError
 from ._flow import Target, Timeouts
 from ._http import HTTPConfig, transport
-from ._providers import Provider, load, provider
+from ._providers import Provider, load, provider, url_fields
 from ._quirks import QUIRKS
 from ._retry import Budget, Retry
 from ._secret import Secret
@@ -47,23 +47,23 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     provider_options: dict[str, Any] = {}
 
 
-_TEMPLATE = re.compile(r"\{(\w+)\}")
-
-
 def base_url_of(config: Config, row: Provider) -> str:
     """The address: given, from the environment, or the row's; its `{name}` fields filled in."""
     url = config.base_url or next((v for n in row.base_url_env if (v := os.environ.get(n))), None) or row.base_url
-    for name in _TEMPLATE.findall(url):
-        value = config.provider_options.get(name) or os.environ.get(f"{row.name}_{name}".upper().replace("-", "_"))
-        value = value or os.environ.get(name.upper())
+    for name in url_fields(row) if "{" in url else ():
+        value = config.provider_options.get(name) or os.environ.get(row.env.get(name, ""))
         if not value:
-            raise UsageError(
-                f"{row.name} needs {name}=: give it to the model, or set {name.upper()}", argument=name
-            )
-        url = url.replace("{" + name + "}", str(value))
+            where = f", or set {row.env[name]}" if name in row.env else ""
+            raise UsageError(f"{row.name} needs {name}=: give it to the model{where}", argument=name)
+        url = url.replace("{" + name + "}", _host(str(value)))
     if row.transport == "http":
         _check_url(url, row.name)
     return url
+
+
+def _host(value: str) -> str:
+    """A field's value as a part of a URL: people copy whole addresses."""
+    return value.removeprefix("https://").rstrip("/")
 
 
 def _check_url(url: str, name: str) -> None:

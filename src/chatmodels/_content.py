@@ -1,13 +1,12 @@
 """What users may give as a message's content -> a list of parts. Knows the parts and the common dict spellings.
 
 Taken: parts; strings; our own dicts (`{"type": "image", "url": ...}`); OpenAI chat's content dicts
-(`text`, `image_url`, `input_audio`, `file`, `refusal`). Anything else is a UsageError that names the item.
+(`text`, `image_url`, `input_audio`, `file`, `video_url`, `refusal`). Anything else is a UsageError that names the item.
 """
 
 from __future__ import annotations
 
 from base64 import b64decode
-from binascii import Error as Base64Error
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
@@ -30,9 +29,13 @@ def content_of(content: Any) -> str | list[Part]:
         return [cast(Part, content)]
     if isinstance(content, Sequence) and not isinstance(content, (bytes, bytearray)):
         return [part_of(item, i) for i, item in enumerate(cast("Sequence[Any]", content))]
-    raise UsageError(
-        f"content is a str or a list of parts, not {type(content).__name__}", argument="content"
-    )
+    raise UsageError(_refused(content), argument="content")
+
+
+def _refused(content: Any) -> str:
+    if is_object(content):
+        return "content is a str or a list of parts: put a part given as a dict into a list, [{'type': 'text', ...}]"
+    return f"content is a str or a list of parts, not {type(content).__name__}"
 
 
 def part_of(item: Any, position: int = 0) -> Part:
@@ -55,12 +58,12 @@ def _from_dict(item: dict[str, Any], where: str) -> Part:
     try:
         if reader is not None and (kind != "file" or "file" in item):
             part = reader(item)
-            cache = item.get("cache_control") or item.get("cache")
+            cache = item.get("cache_control") or item.get("prompt_cache_breakpoint") or item.get("cache")
             return msgspec.structs.replace(part, cache=_cache(cache)) if cache else part
         return cast(Part, msgspec.convert(item, cast(Any, Part)))
     except UsageError as error:
         raise UsageError(f"{where}: {error.text}", argument=where) from error
-    except (msgspec.ValidationError, KeyError, TypeError, AttributeError, Base64Error) as error:
+    except (msgspec.ValidationError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise UsageError(
             f"{where}: a dict of type {kind!r} that is neither one of our parts nor an OpenAI content part ({error})",
             argument=where,
@@ -86,10 +89,15 @@ def _image_url(item: dict[str, Any]) -> Part:
     return Image(url=image["url"], detail=image.get("detail"))
 
 
+def _bytes(text: str) -> bytes:
+    """Base64 text, which may be broken into lines, as bytes; ValueError when it is something else."""
+    return b64decode("".join(text.split()), validate=True)
+
+
 def _input_audio(item: dict[str, Any]) -> Part:
     audio = item["input_audio"]
     kind = audio.get("format") or "wav"
-    return Audio(data=b64decode(audio["data"]), media_type=_AUDIO_TYPES.get(kind, f"audio/{kind}"))
+    return Audio(data=_bytes(audio["data"]), media_type=_AUDIO_TYPES.get(kind, f"audio/{kind}"))
 
 
 def _file(item: dict[str, Any]) -> Part:
@@ -97,9 +105,9 @@ def _file(item: dict[str, Any]) -> Part:
     if file.get("file_id"):
         return File(file_id=file["file_id"], name=file.get("filename"))
     data = file["file_data"]
-    if not data.startswith("data:"):
-        return File(data=b64decode(data), name=file.get("filename"), media_type="application/pdf")
-    return File(url=data, name=file.get("filename"))
+    if data.startswith("data:") or "://" in data[:20]:
+        return File(url=data, name=file.get("filename"))
+    return File(data=_bytes(data), name=file.get("filename"), media_type="application/pdf")
 
 
 def _video_url(item: dict[str, Any]) -> Part:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Mapping
+from typing import Any
 
 from ._errors import ProtocolError, TransportError, UsageError
 
@@ -247,32 +248,40 @@ def _broken(data: bytes) -> ProtocolError:
 
 
 class _Inflate:
-    """gzip (several members too) and deflate, with or without its zlib header."""
+    """gzip (several members too) and deflate, with its zlib header or, as some servers have it, without."""
 
     def __init__(self) -> None:
-        self._zip = zlib.decompressobj(zlib.MAX_WBITS | 32)
-        self._began = False
+        self._zip: Any = None
+        self._start = b""
 
     def feed(self, data: bytes) -> bytes:
         out = b""
-        while data:
-            try:
+        try:
+            while data:
+                if self._zip is None:
+                    self._start += data
+                    if len(self._start) < 2:
+                        break
+                    data, self._start = self._start, b""
+                    self._zip = zlib.decompressobj(_window_of(data))
                 out += self._zip.decompress(data)
-            except zlib.error as error:
-                if self._began:
-                    raise ProtocolError(f"the compressed answer is broken: {error}", data=data) from error
-                self._zip = zlib.decompressobj(-zlib.MAX_WBITS)
-                self._began = True
-                continue
-            self._began = True
-            data = self._zip.unused_data
-            if data:
-                self._zip, self._began = zlib.decompressobj(zlib.MAX_WBITS | 32), False
+                data = self._zip.unused_data
+                if self._zip.eof and data:
+                    self._zip = None
+        except zlib.error as error:
+            raise ProtocolError(f"the compressed answer is broken: {error}", data=data) from error
         return out
 
     def end(self) -> None:
-        if self._began and not self._zip.eof:
+        if self._start or (self._zip is not None and not self._zip.eof):
             raise TransportError("the compressed answer is not whole", phase="read")
+
+
+def _window_of(data: bytes) -> int:
+    if data[:2] == b"\x1f\x8b":
+        return zlib.MAX_WBITS | 16
+    zlib_header = data[0] & 15 == 8 and (data[0] * 256 + data[1]) % 31 == 0
+    return zlib.MAX_WBITS if zlib_header else -zlib.MAX_WBITS
 
 
 def _inflate_of(coding: str) -> _Inflate | None:

@@ -36,6 +36,10 @@ class _Message(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="type"
     def __post_init__(self) -> None:
         if self.content.__class__ is not str:
             force_setattr(self, "content", content_of(self.content))
+        if self.additional_kwargs.__class__ is not dict:
+            raise UsageError(
+                f"additional_kwargs is a dict, not {type(self.additional_kwargs).__name__}", argument="additional_kwargs"
+            )
 
     @property
     def text(self) -> str:

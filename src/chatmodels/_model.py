@@ -32,7 +32,7 @@ from ._options import (
     stop_of,
     timeouts_of,
 )
-from ._providers import load, provider
+from ._providers import load, provider, url_fields
 from ._results import LLMResult, result_of
 from ._retry import Budget
 from ._secret import Secret
@@ -78,12 +78,14 @@ class ChatModel:
     def __init__(self, model: str | None = None, **options: Unpack[ModelOptions]) -> None:
         self._start(model, dict(options))
 
-    def _start(self, model: str | None, options: dict[str, Any]) -> None:
+    def _start(self, model: str | None, options: dict[str, Any], provider_name: str | None = None) -> None:
         given = one_name_each({"model": model, **options})
         name, model_name = self._names(given.pop("model", None))
+        name = provider_name or name
         row = provider(name)
         policy = {k: given.pop(k) for k in list(given) if k in _POLICY}
-        own = {k: given.pop(k) for k in list(given) if k in self.own_options or k in row.takes}
+        mine = self.own_options.union(row.takes, url_fields(row))
+        own = {k: given.pop(k) for k in list(given) if k in mine}
         config = Config(
             provider=name,
             model=model_name or row.default_model or _need_model(name),

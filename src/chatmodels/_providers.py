@@ -6,6 +6,7 @@ that gives one or several), or with `register()`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from importlib import import_module
 from typing import Any
@@ -20,7 +21,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
 
     `auth`: "bearer", "none", "header:NAME" or "query:NAME". `key_env` lists the variables that may hold the key, first one
     first; `needs_key` is False for local servers. `base_url_env` lists variables that may hold the base URL. `base_url` may
-    hold `{name}` fields, filled from settings or variables of that name in upper case. `takes` lists
+    hold `{name}` fields, filled from keyword arguments or from the variables that `env` names. `takes` lists
     further keyword arguments of the model class that go to the dialect. `keyless` says how requests go without a key:
     "aws" (Signature V4), "google" or "azure" (their tokens). `docs` is the page the row was written from, and `checked` the month.
     """
@@ -39,9 +40,18 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     model_class: str | None = None
     transport: str = "http"
     takes: tuple[str, ...] = ()
+    env: dict[str, str] = {}
     keyless: str = ""
     docs: str = ""
     checked: str = "2026-11"
+
+
+_FIELD = re.compile(r"\{(\w+)\}")
+
+
+def url_fields(row: Provider) -> list[str]:
+    """The names of the fields in a row's base URL."""
+    return _FIELD.findall(row.base_url)
 
 
 def load(path: str) -> Any:

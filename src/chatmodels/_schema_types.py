@@ -331,8 +331,11 @@ def _json_choice(value: Any, tp: Any) -> Any:
     plain = value.value if isinstance(value, enum.Enum) else value
     if plain is None or type(plain) in (str, int, float, bool):
         return plain
-    if isinstance(plain, str | int | float):
-        return msgspec.to_builtins(plain)
+    # A subclass of a JSON type: its plain value, whatever its own `__str__` says.
+    if isinstance(plain, str):
+        return str.__str__(plain)
+    if isinstance(plain, int | float):
+        return int.__int__(plain) if isinstance(plain, int) else float.__float__(plain)
     raise UsageError(f"{tp!r} has the value {value!r}, which JSON cannot carry; use str or int values", argument="type")
 
 

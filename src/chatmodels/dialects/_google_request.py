@@ -163,11 +163,11 @@ class Encoder(Warnings):
             if isinstance(message, (ToolMessage, FunctionMessage)):
                 self._tool(message)
                 continue
-            self._flush()
+            if isinstance(message, SystemMessage) or (isinstance(message, ChatMessage) and message.role in _SYSTEM):
+                self._instruct(message)
+                continue
             if isinstance(message, AIMessage):
                 self._answer([*message.parts, *legacy_calls(message)], message.provider)
-            elif isinstance(message, SystemMessage) or (isinstance(message, ChatMessage) and message.role in _SYSTEM):
-                self._instruct(message)
             else:
                 self._said(message)
         self._flush()
@@ -181,7 +181,7 @@ class Encoder(Warnings):
             self.warn(f"{self._where}: {self.provider} has no place for additional_kwargs ({names}): not sent")
 
     def _instruct(self, message: Message) -> None:
-        if self._contents:
+        if self._contents or self._results:
             self.warn(f"{self._where}: {self.provider} takes system messages only at the beginning: moved there")
         self._system += self._wires(message.parts)
 
@@ -204,8 +204,8 @@ class Encoder(Warnings):
             else:
                 self._flush()
                 parts.append(part)
-        self._flush()
         if parts or not results:
+            self._flush()
             self._user(parts, empty=True)
 
     def _user(self, parts: list[Part], empty: bool = False) -> None:
@@ -217,6 +217,7 @@ class Encoder(Warnings):
         return [wire for i, p in enumerate(parts) if (wire := self.part(p, f"{self._where}.content[{i}]")) is not None]
 
     def _answer(self, parts: Sequence[Part], provider: str | None) -> None:
+        self._flush()
         self._calls = {}
         wires: list[dict[str, Any]] = []
         for position, part in enumerate(parts):

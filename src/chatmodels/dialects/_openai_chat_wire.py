@@ -11,7 +11,8 @@ from typing import Any
 
 import msgspec
 
-from .._json import is_array, is_object
+from .._errors import UsageError
+from .._json import is_array, is_object, mapping, objects, string
 from .._parts import Citation, Image, Part, ServerTool
 from .._usage import Usage, make_usage
 
@@ -36,10 +37,10 @@ class Delta(msgspec.Struct):
     """`message` and `delta` in one: they have the same fields."""
 
     content: str | list[Any] | dict[str, Any] | None = None
-    reasoning_content: str | Any = None
-    reasoning: str | Any = None
-    tool_calls: list[Any] | None = None
-    reasoning_details: list[Any] | None = None
+    reasoning_content: Any = None
+    reasoning: Any = None
+    tool_calls: Any = None
+    reasoning_details: Any = None
     refusal: Any = None
     function_call: Any = None
     audio: Any = None
@@ -47,6 +48,7 @@ class Delta(msgspec.Struct):
     images: Any = None
     executed_tools: Any = None
     reasoning_opaque: Any = None
+    extra_content: Any = None
 
 
 class Choice(msgspec.Struct):
@@ -61,12 +63,12 @@ class Choice(msgspec.Struct):
 class Body(msgspec.Struct):
     """A whole answer or one chunk of a stream."""
 
-    choices: list[Choice] | None = None
-    usage: dict[str, Any] | None = None
+    choices: list[Choice | None] | None = None
+    usage: Any = None
     error: Any = None
     model: Any = None
     id: Any = None
-    x_groq: dict[str, Any] | None = None
+    x_groq: Any = None
     citations: Any = None
     search_results: Any = None
     data: Any = None
@@ -89,12 +91,12 @@ def _number(*values: Any) -> int | None:
     return None
 
 
-def usage_of(wire: dict[str, Any] | None, before: Usage | None = None) -> Usage | None:
+def usage_of(wire: Any, before: Usage | None = None) -> Usage | None:
     """Usage from any of the spellings; what this one leaves out is kept from `before` (usage is cumulative)."""
     if not is_object(wire):
         return before
-    inputs = _mapping(wire.get("prompt_tokens_details"))
-    outputs = _mapping(wire.get("completion_tokens_details"))
+    inputs = mapping(wire.get("prompt_tokens_details"))
+    outputs = mapping(wire.get("completion_tokens_details"))
     given = _number(wire.get("prompt_tokens"))
     made = _number(wire.get("completion_tokens"))
     if given is None and made is None:
@@ -127,12 +129,8 @@ def usage_of(wire: dict[str, Any] | None, before: Usage | None = None) -> Usage 
     return make_usage(given, made, raw=wire, **parts)
 
 
-def _mapping(value: Any) -> dict[str, Any]:
-    return value if is_object(value) else {}
-
-
 def content_pieces(content: Any) -> list[tuple[str, Any]]:
-    """Content as ("text" | "reasoning" | "other", value) pieces in order; an object becomes its JSON text."""
+    """Content as ("text" | "reasoning" | "image" | "other", value) pieces in order; an object becomes its JSON text."""
     if isinstance(content, str):
         return [("text", content)]
     if is_object(content):
@@ -152,6 +150,8 @@ def _item_pieces(item: Any) -> list[tuple[str, Any]]:
         return [("text", item.get("text") or "")]
     if kind in ("thinking", "reasoning"):
         return [("reasoning", text) for text in _thinking(item)]
+    if kind == "image_url" and images_of([item]):
+        return [("image", item)]
     return [("other", item)]
 
 
@@ -171,20 +171,17 @@ def reasoning_text(delta: Delta) -> str:
         if isinstance(value, str) and value:
             return value
     out: list[str] = []
-    for detail in delta.reasoning_details or ():
-        if is_object(detail):
-            value = detail.get("text")
-            value = detail.get("summary") if value is None else value
-            if isinstance(value, str):
-                out.append(value)
+    for detail in objects(delta.reasoning_details):
+        value = detail.get("text")
+        value = detail.get("summary") if value is None else value
+        if isinstance(value, str):
+            out.append(value)
     return "".join(out)
 
 
-def add_details(have: list[dict[str, Any]], new: list[Any]) -> None:
+def add_details(have: list[dict[str, Any]], new: Any) -> None:
     """Put streamed `reasoning_details` together: the same index and type is one entry, whose texts are joined."""
-    for detail in new:
-        if not is_object(detail):
-            continue
+    for detail in objects(new):
         last = have[-1] if have else None
         if last is None or any(last.get(k) != detail.get(k) for k in ("index", "type")):
             have.append(dict(detail))
@@ -198,72 +195,87 @@ def add_details(have: list[dict[str, Any]], new: list[Any]) -> None:
 
 def citations_of(annotations: Any) -> tuple[Citation, ...]:
     """`url_citation` annotations."""
-    if not is_array(annotations):
-        return ()
-    return tuple(c for a in annotations if (c := _citation(a)) is not None)
+    return tuple(c for a in objects(annotations) if (c := _citation(a)) is not None)
 
 
-def _citation(annotation: Any) -> Citation | None:
-    if not is_object(annotation):
-        return None
+def _citation(annotation: dict[str, Any]) -> Citation | None:
     cited = annotation.get("url_citation")
     if not is_object(cited):
         cited = annotation
     if not (cited.get("url") or cited.get("file_id")):
         return None
     return Citation(
-        url=_str(cited.get("url")),
-        title=_str(cited.get("title")),
-        cited_text=_str(cited.get("content")),
+        url=string(cited.get("url")),
+        title=string(cited.get("title")),
+        cited_text=string(cited.get("content")),
         start=_number(cited.get("start_index")),
         end=_number(cited.get("end_index")),
-        file_id=_str(cited.get("file_id")),
+        file_id=string(cited.get("file_id")),
     )
-
-
-def _str(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
 
 
 def search_citations(body: Body) -> tuple[Citation, ...]:
     """Perplexity's sources: `search_results`, else the bare `citations` URLs, in the order of the [n] marks."""
-    results = body.search_results if is_array(body.search_results) else ()
     found = tuple(
-        Citation(url=_str(r.get("url")), title=_str(r.get("title")), cited_text=_str(r.get("snippet")))
-        for r in results
-        if is_object(r) and r.get("url")
+        Citation(url=string(r.get("url")), title=string(r.get("title")), cited_text=string(r.get("snippet")))
+        for r in objects(body.search_results)
+        if r.get("url")
     )
     urls = body.citations if is_array(body.citations) else ()
     return found or tuple(Citation(url=u) for u in urls if isinstance(u, str))
 
 
 def images_of(images: Any) -> list[Part]:
-    """Images in an answer: `[{"type": "image_url", "image_url": {"url": "data:..."}}]`."""
+    """Images in an answer: `[{"type": "image_url", "image_url": {"url": "data:..."}}]`. A `data:` URL that holds no
+    base64 is no image."""
     out: list[Part] = []
-    for item in images if is_array(images) else ():
-        image = item.get("image_url") if is_object(item) else None
+    for item in objects(images):
+        image = item.get("image_url")
         url = image.get("url") if is_object(image) else image
         if isinstance(url, str) and url:
-            out.append(Image(url=url))
+            try:
+                out.append(Image(url=url))
+            except UsageError:
+                continue
     return out
+
+
+def message_data(delta: Delta, provider: str) -> dict[str, Any] | None:
+    """What an answer holds beside its parts and has to go back with it: Copilot's `reasoning_opaque`, Google's
+    `extra_content`, and the annotations that are no citations (OpenRouter's parsed files, which save parsing them again).
+    """
+    data = {k: v for k, v in (("reasoning_opaque", delta.reasoning_opaque), ("extra_content", delta.extra_content)) if v}
+    kept = [a for a in objects(delta.annotations) if _citation(a) is None]
+    if kept:
+        data["annotations"] = kept
+    return {provider: {"message": data}} if data else None
+
+
+def extras_of(wire: dict[str, Any]) -> dict[str, Any]:
+    """What stands beside a tool call and has to go back with it, such as Google's thought signature."""
+    return {k: v for k, v in wire.items() if k not in _CALL_KEYS and v}
+
+
+_CALL_KEYS = frozenset({"index", "id", "type", "function", "custom"})
 
 
 def server_tools_of(executed: Any, provider: str) -> list[Part]:
     """Groq's `executed_tools`: what the provider ran by itself."""
-    out: list[Part] = []
-    for item in executed if is_array(executed) else ():
-        if is_object(item):
-            kind = str(item.get("type") or "tool")
-            out.append(
-                ServerTool(
-                    phase="result",
-                    kind="web_search" if kind == "search" else "code_execution" if kind == "python" else kind,
-                    args=item.get("arguments"),
-                    result=item.get("output"),
-                    provider_data={provider: item},
-                )
-            )
-    return out
+    return [_server_tool(item, provider) for item in objects(executed)]
+
+
+_SERVER_TOOLS = {"search": "web_search", "python": "code_execution"}
+
+
+def _server_tool(item: dict[str, Any], provider: str) -> ServerTool:
+    kind = str(item.get("type") or "tool")
+    return ServerTool(
+        phase="result",
+        kind=_SERVER_TOOLS.get(kind, kind),
+        args=item.get("arguments"),
+        result=item.get("output"),
+        provider_data={provider: item},
+    )
 
 
 def sound(data: Any) -> bytes:
@@ -280,8 +292,7 @@ def tokens_of(logprobs: Any) -> list[dict[str, Any]] | None:
     """The list of token log probabilities, content first and then refusal."""
     if not is_object(logprobs):
         return None
-    out = [*(logprobs.get("content") or ()), *(logprobs.get("refusal") or ())]
-    return [t for t in out if is_object(t)] or None
+    return [*objects(logprobs.get("content")), *objects(logprobs.get("refusal"))] or None
 
 
 def status_of(error: Any) -> int | None:

@@ -6,6 +6,7 @@ Source: the API reference of Chat Completions, checked 2026-11, and recorded tra
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from msgspec.structs import force_setattr
 
@@ -43,9 +44,16 @@ from ._openai_chat_wire import (
 class OpenAIChat(Dialect):
     """The dialect for one provider row. `profile` says how the host differs from the reference."""
 
-    def __init__(self, provider: str = "openai", quirks: tuple[Quirk, ...] = (), **options: Any) -> None:
+    def __init__(
+        self,
+        provider: str = "openai",
+        quirks: tuple[Quirk, ...] = (),
+        path: str = "/chat/completions",
+        **options: Any,
+    ) -> None:
         self.provider = provider
         self.quirks = quirks
+        self.path = path
         self.profile = Profile(**options)
 
     def encode(self, call: Call) -> HTTPRequest:
@@ -54,7 +62,7 @@ class OpenAIChat(Dialect):
         for quirk in self.quirks:
             quirk(body, encoder.warnings)
         return HTTPRequest(
-            path="/chat/completions",
+            path=self.path.replace("{model}", quote(call.model, safe="")),
             body=body_bytes(body),
             headers=call.settings.extra_headers or {},
             stream=call.stream,
