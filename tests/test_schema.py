@@ -29,6 +29,7 @@ from chatmodels._schema import (
     check_schema,
     convert,
     drop_absent,
+    enforced,
     for_anthropic,
     for_google,
     for_google_json,
@@ -917,6 +918,18 @@ def test_strict_blockers_name_the_place():
     assert strict_blockers(schema_of(Tree)) == []
 
 
+def test_enforced_follows_the_caller_where_it_can():
+    closed, free = schema_of(Movie), schema_of(dict[str, int])
+    assert enforced(closed, None) == (strict_openai(closed)[0], True, [])
+    assert enforced(closed, True, for_anthropic) == (for_anthropic(closed)[0], True, [])
+    assert enforced(closed, False) == (closed, False, [])
+    assert enforced(free, False) == (free, False, [])
+    assert enforced(free, None) == (free, False, ["not enforced by the provider: (root): takes any keys"])
+    with pytest.raises(UsageError, match="takes any keys") as caught:
+        enforced(free, True)
+    assert caught.value.argument == "strict"
+
+
 def test_all_of_is_merged_and_tagged_unions_are_any_of_without_a_note():
     schema = {
         "type": "object",
@@ -1097,3 +1110,215 @@ def test_nothing_here_loads_pydantic():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+# Corners
+
+
+S = TypeVar("S", int, str)
+B = TypeVar("B", bound=Point)
+Loop = typing_extensions.TypeAliasType("Loop", "Loop")
+Pairs = typing_extensions.TypeAliasType("Pairs", list[tuple[T, T]], type_params=(T,))
+
+
+class Word(str):
+    pass
+
+
+class Shade(enum.Enum):
+    DARK = Word("dark")
+    NONE = None
+
+
+class Odd(enum.Enum):
+    A = (1, 2)
+
+
+class Row(msgspec.Struct, array_like=True):
+    a: int
+
+
+class Limits(msgspec.Struct):
+    names: list[str] = []
+    spare: dict[str, int] = msgspec.field(default_factory=lambda: {"a": 1})
+
+
+class Closed(typing_extensions.TypedDict, closed=True):
+    a: typing_extensions.Required[typing_extensions.ReadOnly[int]]
+
+
+@pytest.mark.parametrize(
+    ("tp", "schema"),
+    [
+        (S, {"anyOf": [{"type": "integer"}, {"type": "string"}]}),
+        (T, {}),
+        (dict, {"type": "object", "additionalProperties": {}}),
+        (Shade, {"type": ["string", "null"], "enum": ["dark", None]}),
+        (
+            Limits,
+            {
+                "type": "object",
+                "properties": {
+                    "names": {"type": "array", "items": {"type": "string"}, "default": []},
+                    "spare": {"type": "object", "additionalProperties": {"type": "integer"}},
+                },
+            },
+        ),
+        (
+            Closed,
+            {
+                "type": "object",
+                "properties": {"a": {"type": "integer"}},
+                "required": ["a"],
+                "additionalProperties": False,
+            },
+        ),
+        (
+            Annotated[dict[str, int], pydantic.Field(min_length=1, title="Numbers", examples=[{"a": 1}])],
+            {
+                "type": "object",
+                "additionalProperties": {"type": "integer"},
+                "minProperties": 1,
+                "title": "Numbers",
+                "examples": [{"a": 1}],
+            },
+        ),
+        (
+            Annotated[Annotated[list[int], "Inner."], msgspec.Meta(max_length=2, extra_json_schema={"x-note": 1})],
+            {"type": "array", "items": {"type": "integer"}, "description": "Inner.", "maxItems": 2, "x-note": 1},
+        ),
+        (pydantic.AnyUrl, {"format": "uri", "minLength": 1, "type": "string"}),
+        (
+            dataclasses.make_dataclass("D", [("a", int, dataclasses.field(metadata={"description": "Said."}))]),
+            {"type": "object", "properties": {"a": {"type": "integer", "description": "Said."}}, "required": ["a"]},
+        ),
+        (
+            dataclasses.make_dataclass("D", [("a", Any, dataclasses.field(default_factory=Opaque))]),
+            {"type": "object", "properties": {"a": {}}},
+        ),
+        (
+            dataclasses.make_dataclass("D", [("a", Any, Opaque()), ("m", Model | None, None)], frozen=True),
+            None,
+        ),
+    ],
+    ids=str,
+)
+def test_schema_of_corners(tp, schema):
+    made = schema_of(tp)
+    if schema is None:
+        assert made["properties"]["a"] == {}, "a default that JSON cannot say is not told"
+    else:
+        assert made == schema
+
+
+def test_aliases_with_parameters_and_bounds():
+    assert schema_of(Pairs[int])["items"]["prefixItems"] == [{"type": "integer"}] * 2
+    assert convert([[1, 2]], Pairs[int]) == [(1, 2)]
+    assert schema_of(B)["required"] == ["x"]
+    assert convert("dark", Shade) is Shade.DARK
+    assert convert({"red": 1}, dict[Color, int]) == {Color.RED: 1}
+    assert convert({"2026-01-02": 1}, dict[datetime.date, int]) == {datetime.date(2026, 1, 2): 1}
+
+
+def test_defaults_that_are_models_are_told():
+    field = msgspec.field(default=Model(user_id=1, born=datetime.date(2026, 1, 2)))
+    tp = msgspec.defstruct("D", [("m", Model, field)])
+    assert schema_of(tp)["properties"]["m"]["default"] == {"user_id": 1, "born": "2026-01-02", "parent": None}
+
+
+@pytest.mark.parametrize(
+    ("tp", "said"),
+    [
+        (Loop, "only itself"),
+        (Odd, "JSON cannot carry"),
+        (Row, "array_like"),
+        (typing.Callable[[], int], "no JSON form"),
+    ],
+    ids=str,
+)
+def test_more_types_without_json_form(tp, said):
+    with pytest.raises(UsageError, match=said):
+        schema_of(tp)
+
+
+def test_pydantic_types_without_a_schema_are_refused():
+    class Holder(pydantic.BaseModel):
+        model_config = pydantic.ConfigDict(arbitrary_types_allowed=True)
+        it: Opaque
+
+    with pytest.raises(UsageError, match="no JSON Schema"):
+        schema_of(Holder)
+
+
+def test_numbers_for_decimals_and_floats_for_choices():
+    assert convert(1.5, decimal.Decimal) == decimal.Decimal("1.5")
+    assert convert(3, decimal.Decimal) == 3
+    assert convert(1.0, Literal[1, 2]) == 1
+    for value in (True, None, [1]):
+        with pytest.raises(OutputError, match="a decimal number"):
+            convert(value, decimal.Decimal)
+    with pytest.raises(OutputError, match=r"expected one of 1, 2, got 1\.5"):
+        convert(1.5, Literal[1, 2])
+    with pytest.raises(OutputError, match='a: expected an integer, got "a"'):
+        convert({"a": 1}, dict[int, int])
+
+
+def test_the_closest_option_of_a_union_is_told():
+    with pytest.raises(OutputError, match=r"side: expected a number"):
+        convert({"type": "square", "side": "x"}, Circle | Square)
+    with pytest.raises(OutputError, match=r"\(root\): expected an integer or null, got \"x\""):
+        convert("x", int | None)
+
+
+def test_absent_for_pydantic_types_and_any():
+    tp = dataclasses.make_dataclass(
+        "D", [("url", pydantic.AnyUrl, None), ("any", Any, 3), ("word", Literal["a", None], "a")]
+    )
+    made = convert({"url": None, "any": None, "word": None}, tp)
+    assert (made.url, made.any, made.word) == (None, None, None)
+
+
+def test_what_is_too_deep_is_a_problem_not_a_crash():
+    deep: list[Any] = []
+    for _ in range(5000):
+        deep = [deep]
+    with pytest.raises(OutputError, match="deeply"):
+        convert(deep, Json)
+    assert validate(deep, {"items": {"$ref": "#"}}) == ["(root): nested too deeply"]
+    assert drop_absent([1], {"prefixItems": [True]}) == [1]
+
+
+def test_transforms_in_corners():
+    optional = {"type": "object", "properties": {"a": {"anyOf": [{"type": "string"}, {"type": "integer"}]}}}
+    assert strict_openai(optional)[0]["properties"]["a"]["anyOf"][-1] == {"type": "null"}
+    assert for_google({"enum": [None]})[0] == {"type": "null"}
+    nested = {"anyOf": [{"anyOf": [{"type": "string"}, {"type": "integer"}]}, {"type": "null"}]}
+    assert for_google(nested)[0] == {
+        "anyOf": [{"type": "string", "nullable": True}, {"type": "integer", "nullable": True}]
+    }
+    list_node = {
+        "$ref": "#/$defs/n",
+        "$defs": {"n": {"type": "object", "properties": {"n": {"$ref": "#/$defs/n", "description": "On."}}}},
+    }
+    assert for_google_json(list_node)[0]["properties"]["n"]["properties"]["n"] == {"$ref": "#/$defs/n"}
+    required_list = {
+        "type": "object",
+        "properties": {"kids": {"type": "array", "items": {"$ref": "#"}}},
+        "required": ["kids"],
+    }
+    cut, _ = inline_refs(required_list, depth=1)
+    assert cut["properties"]["kids"]["items"]["properties"]["kids"] == {"type": "array", "maxItems": 0}
+    last = for_anthropic(required_list)[0]
+    for _ in range(3):
+        last = last["properties"]["kids"]["items"]
+    assert last["properties"]["kids"] == {"type": "array", "items": {"type": "string"}, "description": "maxItems: 0"}
+    draft7 = {"items": [INTEGER], "additionalItems": False, "type": "array"}
+    assert inline_refs(draft7)[0] == {"prefixItems": [INTEGER], "items": False, "type": "array"}
+    both = {"allOf": [{"type": ["integer", "string"], "enum": [1, "a"]}, {"type": "number", "enum": [1, 2]}]}
+    assert for_google_json(both)[0] == {"type": "integer", "enum": [1]}
+    with pytest.raises(UsageError, match="allows nothing"):
+        inline_refs({"$ref": "#/$defs/no", "$defs": {"no": False}})
+    by_index = {"anyOf": [INTEGER, {"$ref": "#/anyOf/0"}]}
+    assert inline_refs(by_index)[0] == {"anyOf": [INTEGER, INTEGER]}
+    with pytest.raises(UsageError, match=r"re can read"):
+        check_schema({"patternProperties": {"(": {}}})

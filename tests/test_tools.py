@@ -11,7 +11,7 @@ import pickle
 from collections.abc import Sequence
 from enum import Enum
 from types import SimpleNamespace
-from typing import Annotated, Any, Literal, NamedTuple, TypedDict
+from typing import Annotated, Any, Generic, Literal, NamedTuple, TypedDict, TypeVar
 
 import msgspec
 import pydantic
@@ -24,6 +24,8 @@ from chatmodels._errors import OutputError, UsageError
 from chatmodels._schema import schema_of
 from chatmodels._schema_docs import parse_doc
 from chatmodels._tools import FunctionTool, Tool, acall_tool, as_tool, call_tool, tool
+
+T = TypeVar("T")
 
 
 class Unit(Enum):
@@ -46,6 +48,11 @@ class Order:
 
     number: int
     items: list[Item] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass
+class Page(Generic[T]):
+    value: T
 
 
 class Search(TypedDict):
@@ -488,6 +495,25 @@ def test_hints_of_the_result_and_of_the_closure():
 
     with pytest.raises(UsageError, match="Unknowable"):
         as_tool(lost)
+
+
+def test_tools_in_corners():
+    assert tool(weather, name="again").name == "again"
+    assert call_tool(as_tool(Page[int]), {"value": 1}) == Page(1)
+
+    class Numbers(pydantic.RootModel[list[int]]):
+        pass
+
+    with pytest.raises(UsageError, match="no object in JSON"):
+        as_tool(Numbers)
+    google = {"name": "x", "parameters": {"type": "OBJECT", "properties": {"a": {"type": "STRING", "nullable": True}}}}
+    assert as_tool(google).parameters["properties"]["a"] == {"type": ["string", "null"]}
+    deep: Any = []
+    for _ in range(5000):
+        deep = [deep]
+    free = Tool(name="free", parameters={"$ref": "#/$defs/a", "$defs": {"a": {"items": {"$ref": "#/$defs/a"}}}})
+    with pytest.raises(OutputError, match="deeply"):
+        call_tool(msgspec.structs.replace(free, function=print), deep)
 
 
 def test_wrapped_functions_keep_their_signature():

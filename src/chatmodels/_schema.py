@@ -13,6 +13,7 @@ import msgspec
 
 from ._schema_convert import Mismatch, convert, convert_node, takes_null, told
 from ._schema_dialects import (
+    enforced,
     for_anthropic,
     for_google,
     for_google_json,
@@ -47,6 +48,7 @@ __all__ = [
     "convert",
     "convert_node",
     "drop_absent",
+    "enforced",
     "for_anthropic",
     "for_google",
     "for_google_json",

@@ -14,8 +14,10 @@ Sources, read 2026-11:
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from ._errors import UsageError
 from ._schema_google import for_google, for_google_json
 from ._schema_refs import ANNOTATIONS, inline_refs, is_recursive, normal
 from ._schema_trim import flat, tuple_as_items, with_lost
@@ -23,6 +25,7 @@ from ._schema_validate import problems_of
 from ._schema_walk import Path, Schema, is_array, is_object, map_children, path_text, resolve, subschemas
 
 __all__ = [
+    "enforced",
     "for_anthropic",
     "for_google",
     "for_google_json",
@@ -82,6 +85,28 @@ def for_anthropic(schema: Schema) -> tuple[Schema, list[str]]:
         start, notes = inline_refs(start)
     out, more = _close(start, _ANTHROPIC)
     return out, notes + more
+
+
+def enforced(
+    schema: Schema,
+    strict: bool | None,
+    transform: Callable[[Schema], tuple[Schema, list[str]]] = strict_openai,
+) -> tuple[Schema, bool, list[str]]:
+    """(the schema to send, whether to send it as strict, notes), by what the caller asked for.
+
+    `strict` None enforces where the schema allows it, and says in a note why not elsewhere; True insists, and
+    is a `UsageError` where `strict_blockers` has a reason; False sends the schema as it is.
+    """
+    reasons = strict_blockers(schema) if strict is not False else []
+    if strict and reasons:
+        raise UsageError(
+            f"strict mode cannot express this schema: {'; '.join(reasons)}; change the type, or leave strict out",
+            argument="strict",
+        )
+    if strict is False or reasons:
+        return schema, False, [f"not enforced by the provider: {reason}" for reason in reasons]
+    sent, notes = transform(schema)
+    return sent, True, notes
 
 
 def strict_blockers(schema: Schema) -> list[str]:
