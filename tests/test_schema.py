@@ -976,6 +976,7 @@ def test_anthropic_words():
                 "maxItems": 2,
             },
             "many": {"type": "array", "items": {"type": "string", "pattern": "^(?!x)"}, "minItems": 2},
+            "odd": {"enum": [{"a": 1}]},
         },
     }
     properties = for_anthropic(schema)[0]["properties"]
@@ -986,6 +987,7 @@ def test_anthropic_words():
         "description": "maxItems: 2",
     }
     assert properties["many"]["description"] == "minItems: 2"
+    assert properties["odd"] == {"description": 'enum: [{"a": 1}]'}
     assert properties["many"]["items"]["description"] == 'pattern: "^(?!x)"'
 
 

@@ -4,11 +4,12 @@ None of them changes its argument, each is idempotent, and equal schemas give eq
 provider refuses is moved into the description, where the model can still read it, and noted; the answer is
 checked against the original schema afterwards, so nothing is lost for good. Knows no Python types.
 
-Sources, read 2026-11:
-- OpenAI: platform.openai.com/docs/guides/structured-outputs ("Supported schemas");
+Sources, checked 2026-11:
+- OpenAI: developers.openai.com/api/docs/guides/structured-outputs ("Supported schemas"; a fine-tuned model
+  takes less: neither bounds, nor pattern, format, minItems, maxItems);
 - Anthropic: platform.claude.com/docs/en/build-with-claude/structured-outputs ("JSON Schema limitations");
-- Google: ai.google.dev/api/caching#Schema (`responseSchema`, `parameters`) and
-  ai.google.dev/api/generate-content (`responseJsonSchema`; the same keywords for `parametersJsonSchema`).
+- Google: cloud.google.com/vertex-ai/generative-ai/docs/reference/rest/v1/Schema (`responseSchema`,
+  `parameters`); the python-genai SDK's description of `response_json_schema` for the JSON Schema fields.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ _FORMATS = frozenset(
     {"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"},
 )
 # Look-around, back-references and word boundaries: not in the grammars that patterns are compiled to.
-_HARD_PATTERN = re.compile(r"\(\?[=!<]|\\[bB1-9]")
+_HARD_PATTERN = re.compile(r"\(\?[=!<P]|\\[bB1-9]")
 
 
 _ITEMS = frozenset({"items", "prefixItems", "$ref", "allOf", "anyOf", "oneOf"})
@@ -52,6 +53,7 @@ class _Rules(NamedTuple):
     keep: frozenset[str]
     formats: frozenset[str]
     most_min_items: int | None
+    plain_enums: bool
     all_required: bool
 
 
@@ -59,9 +61,10 @@ _OPENAI = _Rules(
     frozenset(_SHARED | {"multipleOf", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "maxItems"}),
     _FORMATS,
     None,
+    plain_enums=False,
     all_required=True,
 )
-_ANTHROPIC = _Rules(frozenset(_SHARED | {"default"}), _FORMATS | {"uri"}, 1, all_required=False)
+_ANTHROPIC = _Rules(frozenset(_SHARED | {"default"}), _FORMATS | {"uri"}, 1, plain_enums=True, all_required=False)
 
 
 def strict_openai(schema: Schema) -> tuple[Schema, list[str]]:
@@ -231,6 +234,8 @@ class _Closer:
             refused.append("format")
         if "pattern" in schema and _HARD_PATTERN.search(str(schema["pattern"])):
             refused.append("pattern")
+        if rules.plain_enums and any(is_object(choice) or is_array(choice) for choice in schema.get("enum", ())):
+            refused.append("enum")
         if rules.most_min_items is not None and schema.get("minItems", 0) > rules.most_min_items:
             refused.append("minItems")
         return refused
