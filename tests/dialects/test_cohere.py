@@ -1,4 +1,4 @@
-"""The Cohere v2 dialect on hand-written requests, answers and streams. Shapes are those of the API reference, 2026-11."""
+"""The Cohere v2 dialect on hand-written requests, answers and streams. Shapes: the API reference, 2026-11."""
 
 from __future__ import annotations
 
@@ -141,7 +141,9 @@ def test_free_text_calls_are_wrapped() -> None:
 
 
 def test_reasoning_goes_back_to_where_it_came_from() -> None:
-    own = AIMessage([Reasoning("plan", provider_data={"cohere": {"plan": True}}), Reasoning("why"), Text("a")], provider="cohere")
+    own = AIMessage(
+        [Reasoning("plan", provider_data={"cohere": {"plan": True}}), Reasoning("why"), Text("a")], provider="cohere"
+    )
     by_hand = AIMessage([Reasoning("why"), Text("a")])
     foreign = AIMessage([Reasoning("why", signature="sig"), Text("a")], provider="anthropic")
     thought = [{"type": "thinking", "thinking": "why"}, {"type": "text", "text": "a"}]
@@ -153,7 +155,12 @@ def test_reasoning_goes_back_to_where_it_came_from() -> None:
 
 
 def test_what_cannot_be_sent_is_an_error_or_a_warning() -> None:
-    for part in (Audio(data=b"x"), Video(url="https://a"), File(data=b"%PDF", media_type="application/pdf"), Image(file_id="f")):
+    for part in (
+        Audio(data=b"x"),
+        Video(url="https://a"),
+        File(data=b"%PDF", media_type="application/pdf"),
+        Image(file_id="f"),
+    ):
         with pytest.raises(UsageError):
             D.encode(call(HumanMessage([part])))
     foreign = AIMessage(
@@ -203,7 +210,13 @@ def test_settings(settings: dict[str, Any], fields: dict[str, Any]) -> None:
 
 def test_settings_that_have_no_place() -> None:
     odd = {"min_p": 0.1, "n": 2, "top_logprobs": 1, "logit_bias": {"1": 1.0}, "parallel_tool_calls": False, "user": "u"}
-    more = {"reasoning_summary": "auto", "service_tier": "flex", "store": True, "verbosity": "low", "metadata": {"a": "b"}}
+    more = {
+        "reasoning_summary": "auto",
+        "service_tier": "flex",
+        "store": True,
+        "verbosity": "low",
+        "metadata": {"a": "b"},
+    }
     body, warned = sent(D, call(HumanMessage("u"), settings=Settings(**odd, **more)))
     assert set(body) == {"model", "messages", "stream"}
     for name in (*odd, *more):
@@ -217,7 +230,10 @@ SCHEMA = {"type": "object", "properties": {"x": {"type": "integer", "minimum": 1
 
 
 def test_tools_and_a_named_choice() -> None:
-    tools = (as_tool({"name": "f", "description": "d", "input_schema": SCHEMA}), as_tool({"name": "g", "input_schema": {}}))
+    tools = (
+        as_tool({"name": "f", "description": "d", "input_schema": SCHEMA}),
+        as_tool({"name": "g", "input_schema": {}}),
+    )
     body, _ = sent(D, call(HumanMessage("u"), tools=tools))
     assert body["tools"][0] == {"type": "function", "function": {"name": "f", "description": "d", "parameters": SCHEMA}}
     assert "strict_tools" not in body
@@ -275,9 +291,20 @@ def test_schemas() -> None:
 USAGE = {"billed_units": {"input_tokens": 5, "output_tokens": 6}, "cached_tokens": 8,
          "tokens": {"input_tokens": 50, "output_tokens": 9, "reasoning_tokens": 2}}  # fmt: skip
 ASKED = {"id": "f_1", "type": "function", "function": {"name": "f", "arguments": '{"x": 1}'}}
-SOURCE = {"type": "document", "id": "doc:0", "document": {"id": "doc:0", "title": "T", "text": "cited", "url": "https://a"}}
+SOURCE = {
+    "type": "document",
+    "id": "doc:0",
+    "document": {"id": "doc:0", "title": "T", "text": "cited", "url": "https://a"},
+}
 TOOL_SOURCE = {"type": "tool", "id": "f_0:0", "tool_output": {"content": "out"}}
-CITED = {"start": 0, "end": 2, "text": "hi", "sources": [SOURCE, TOOL_SOURCE], "type": "TEXT_CONTENT", "content_index": 1}
+CITED = {
+    "start": 0,
+    "end": 2,
+    "text": "hi",
+    "sources": [SOURCE, TOOL_SOURCE],
+    "type": "TEXT_CONTENT",
+    "content_index": 1,
+}
 
 
 def body(finish: str = "COMPLETE", **message: Any) -> dict[str, Any]:
@@ -333,7 +360,11 @@ def test_finish(raw: str, reason: str) -> None:
 def test_odd_shapes_never_fail() -> None:
     for message in (
         {"content": None, "tool_calls": None, "citations": None, "tool_plan": None},
-        {"content": [None, 3, {}, {"type": "text"}], "citations": [None, {"sources": [None]}], "tool_calls": [None, {}]},
+        {
+            "content": [None, 3, {}, {"type": "text"}],
+            "citations": [None, {"sources": [None]}],
+            "tool_calls": [None, {}],
+        },
         {"content": "plain"},
     ):
         answer = plain_of(D, body(**message))
@@ -391,7 +422,10 @@ def test_stream_of_an_answer(named: bool) -> None:
         {"type": "debug", "prompt": "?"},
         end(),
     ]
-    plain = body(content=[{"type": "thinking", "thinking": "why"}, {"type": "text", "text": "hi \U0001f600\n"}], citations=[CITED])
+    plain = body(
+        content=[{"type": "thinking", "thinking": "why"}, {"type": "text", "text": "hi \U0001f600\n"}],
+        citations=[CITED],
+    )
     check_stream(D, sse(*events, named=named, done=True), plain)
 
 
@@ -456,7 +490,8 @@ def test_requests_come_back_as_they_were() -> None:
         ],
         "tools": [{"type": "function", "function": {"name": "f", "description": "d", "parameters": SCHEMA}}],
         "documents": [{"id": "1", "data": {"text": "x"}}], "tool_choice": "REQUIRED", "p": 0.5, "k": 3,
-        "stop_sequences": ["x"], "thinking": {"type": "enabled", "token_budget": 5}, "safety_mode": "OFF", "stream": True,
+        "stop_sequences": ["x"], "thinking": {"type": "enabled", "token_budget": 5}, "safety_mode": "OFF",
+        "stream": True,
         "response_format": {"type": "json_object", "json_schema": {"type": "object"}},
     }  # fmt: skip
     parsed = D.decode_request(request)

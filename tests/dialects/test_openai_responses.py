@@ -1,4 +1,4 @@
-"""The Responses dialect on hand-written requests, answers and streams. Shapes are those of the API reference, 2026-11."""
+"""The Responses dialect on hand-written requests, answers and streams. Shapes: the API reference, 2026-11."""
 
 from __future__ import annotations
 
@@ -234,7 +234,8 @@ def test_audio_where_the_host_takes_it() -> None:
 @pytest.mark.parametrize(
     ("settings", "fields"),
     [
-        ({"temperature": 0.5, "top_p": 0.9, "max_tokens": 7}, {"temperature": 0.5, "top_p": 0.9, "max_output_tokens": 7}),
+        ({"temperature": 0.5, "top_p": 0.9}, {"temperature": 0.5, "top_p": 0.9}),
+        ({"max_tokens": 7}, {"max_output_tokens": 7}),
         ({"reasoning_effort": "low", "reasoning_summary": "auto"}, {"reasoning": {"effort": "low", "summary": "auto"}}),
         ({"reasoning_budget": 0}, {"reasoning": {"effort": "none"}}),
         ({"tool_choice": "required"}, {"tool_choice": "required"}),
@@ -257,7 +258,8 @@ def test_audio_where_the_host_takes_it() -> None:
             {"store": False, "extra_body": {"include": ["file_search_call.results"]}},
             {"store": False, "include": ["file_search_call.results"]},
         ),
-        ({"service_tier": "flex", "parallel_tool_calls": False}, {"service_tier": "flex", "parallel_tool_calls": False}),
+        ({"service_tier": "flex"}, {"service_tier": "flex"}),
+        ({"parallel_tool_calls": False}, {"parallel_tool_calls": False}),
         ({"extra_body": {"previous_response_id": "r", "reasoning": {"mode": "pro"}}, "reasoning_effort": "low"},
          {"previous_response_id": "r", "reasoning": {"effort": "low", "mode": "pro"}}),
         ({"n": 1, "modalities": ("text",)}, {}),
@@ -270,7 +272,15 @@ def test_settings(settings: dict[str, Any], fields: dict[str, Any]) -> None:
 
 
 def test_settings_that_have_no_place() -> None:
-    odd = {"top_k": 1, "min_p": 0.1, "n": 2, "stop": ("x",), "seed": 1, "presence_penalty": 1.0, "logit_bias": {"1": 1.0}}
+    odd = {
+        "top_k": 1,
+        "min_p": 0.1,
+        "n": 2,
+        "stop": ("x",),
+        "seed": 1,
+        "presence_penalty": 1.0,
+        "logit_bias": {"1": 1.0},
+    }
     more = {"frequency_penalty": 1.0, "reasoning_budget": 5, "audio": {"voice": "a"}, "modalities": ("audio",)}
     body, warned = sent(D, call(HumanMessage("u"), settings=Settings(**odd, **more)))
     assert set(body) == {"model", "input"}
@@ -440,8 +450,16 @@ def test_a_silent_message_keeps_its_item() -> None:
 @pytest.mark.parametrize(
     ("fields", "reason", "raw"),
     [
-        ({"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}, "length", "max_output_tokens"),
-        ({"status": "incomplete", "incomplete_details": {"reason": "content_filter"}}, "content_filter", "content_filter"),
+        (
+            {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}},
+            "length",
+            "max_output_tokens",
+        ),
+        (
+            {"status": "incomplete", "incomplete_details": {"reason": "content_filter"}},
+            "content_filter",
+            "content_filter",
+        ),
         ({"status": "incomplete", "incomplete_details": {"reason": "steered"}}, "other", "steered"),
         ({"status": "incomplete"}, "other", "incomplete"),
         ({"status": "complete"}, "stop", "complete"),
@@ -478,7 +496,8 @@ def test_odd_shapes_never_fail() -> None:
         {"type": "reasoning"}, {"type": "reasoning", "summary": None, "content": "plain"},
         {"type": "function_call"}, {"type": "function_call", "arguments": 5}, {"type": "custom_tool_call"},
         {"type": "web_search_call", "action": "search"}, {"type": "image_generation_call", "result": "not base64!"},
-        {"type": "shell_call", "environment": {"type": "container_reference"}}, {"type": "computer_call", "actions": []},
+        {"type": "shell_call", "environment": {"type": "container_reference"}},
+        {"type": "computer_call", "actions": []},
     ]  # fmt: skip
     answer = plain_of(D, body(*odd))
     assert from_json(answer.to_json()) == answer
@@ -525,7 +544,11 @@ def test_stream_of_everything(named: bool) -> None:
         *deltas(output[2], 2, "response.output_text.delta", ["s", "o"], content_index=0, logprobs=[]),
         *deltas(CALL, 3, "response.function_call_arguments.delta", ['{"x"', ": 1}"]),
         *deltas(custom, 4, "response.custom_tool_call_input.delta", ["a ", "b"]),
-        {"type": "response.output_item.added", "output_index": 5, "item": {"id": "ig_1", "type": "image_generation_call"}},
+        {
+            "type": "response.output_item.added",
+            "output_index": 5,
+            "item": {"id": "ig_1", "type": "image_generation_call"},
+        },
         {"type": "response.image_generation_call.partial_image", "output_index": 5, "partial_image_b64": "eQ=="},
         {"type": "response.output_item.done", "output_index": 5, "item": IMAGE},
         *deltas(cited, 6, "response.output_text.delta", ["h\u00e9", "llo ", "\U0001f600"], content_index=0)[:-1],
@@ -641,7 +664,11 @@ def test_failed_answers_raise() -> None:
 @pytest.mark.parametrize(
     ("event", "cls", "code"),
     [
-        ({"type": "error", "error": {"code": "rate_limit_exceeded", "message": "slow"}}, RateLimitError, "rate_limit_exceeded"),
+        (
+            {"type": "error", "error": {"code": "rate_limit_exceeded", "message": "slow"}},
+            RateLimitError,
+            "rate_limit_exceeded",
+        ),
         ({"type": "error", "code": "server_error", "message": "broke"}, OverloadedError, "server_error"),
         ({"type": "response.failed", "response": FAILED}, OverloadedError, "server_error"),
         ({"error": {"code": "insufficient_quota", "message": "pay"}}, OutOfCreditError, "insufficient_quota"),

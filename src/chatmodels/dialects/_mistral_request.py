@@ -182,7 +182,7 @@ class MistralEncoder(ChatEncoder):
         chunks: list[dict[str, Any]] = []
         for position, part in enumerate(message.parts):
             chunks += self._answer_part(part, message, f"{self._where}.content[{position}]")
-        if all(chunk["type"] == "text" for chunk in chunks):
+        if all(chunk.get("type") == "text" for chunk in chunks):
             wire["content"] = "".join(chunk["text"] for chunk in chunks)
         else:
             wire["content"] = chunks
