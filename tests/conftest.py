@@ -93,6 +93,48 @@ class World:
         self.run(go)
         return found
 
+    def reads(self, model: ChatModel, count: int) -> list[Read]:
+        """Read that many streams, one after the other, in one event loop."""
+        if self.name == "sync":
+            return [self.read(model) for _ in range(count)]
+        found = []
+
+        async def go() -> None:
+            for _ in range(count):
+                one = Read()
+                one.stream = model.astream("hi")
+                try:
+                    async for chunk in one.stream:
+                        if chunk.text:
+                            one.texts.append(chunk.text)
+                except Exception as error:
+                    one.error = error
+                found.append(one)
+
+        self.run(go)
+        return found
+
+    def calls(self, model: ChatModel, count: int) -> list[Any]:
+        """Make that many calls, one after the other, in one event loop: answers and errors."""
+        found: list[Any] = []
+        if self.name == "sync":
+            for _ in range(count):
+                try:
+                    found.append(model.invoke("hi"))
+                except Exception as error:
+                    found.append(error)
+            return found
+
+        async def go() -> None:
+            for _ in range(count):
+                try:
+                    found.append(await model.ainvoke("hi"))
+                except Exception as error:
+                    found.append(error)
+
+        self.run(go)
+        return found
+
     def batch(self, model: ChatModel, inputs: Any, **options: Any) -> Any:
         if self.name == "sync":
             return model.batch(inputs, **options)

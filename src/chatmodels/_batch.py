@@ -15,15 +15,14 @@ from itertools import islice
 from typing import Any, Literal, Protocol
 
 from ._async import Task, lock, mailbox, semaphore, spawn
-from ._call import Call
-from ._calls import Plan, call_flow
 from ._drive import arun, run
 from ._errors import BatchError, UsageError
-from ._messages import AIMessage
+from ._flow import Flow
 from ._portal import portal
 
-Result = AIMessage | Exception
-Many = tuple[Plan, Callable[[Any], Call]]
+Result = Any
+#: Makes the flow of one item; a wrong item is that item's error.
+Many = Callable[[Any], Flow[Any]]
 
 
 def finished(results: list[Result], errors: Literal["raise", "return"]) -> list[Any]:
@@ -155,9 +154,8 @@ def _start(source: _Source, many: Many, workers: int, put: Callable[[Any], None]
 
 
 async def _call_one(item: Any, many: Many) -> Result:
-    plan, make = many
     try:
-        return await arun(call_flow(plan, make(item)))
+        return await arun(many(item))
     except Exception as error:
         return error
 
@@ -217,9 +215,8 @@ def gather(inputs: Iterable[Any], many: Many, limit: int) -> list[Result]:
 
 def _one(item: Any, many: Many) -> Result:
     """A single item needs no second thread."""
-    plan, make = many
     try:
-        return run(call_flow(plan, make(item)))
+        return run(many(item))
     except Exception as error:
         return error
 

@@ -359,6 +359,8 @@ def _failed(plan: Plan, ledger: Ledger, error: ChatModelError, usage: Usage | No
         yield Sleep(wait)
     ledger.waited = wait
     ledger.began = yield NOW
+    if ledger.deadline is not None and ledger.began >= ledger.deadline:
+        raise ledger.blame(error)
 
 
 def _read_retry_after(error: ChatModelError) -> Flow[None]:

@@ -85,11 +85,12 @@ def _call(b: _Building) -> ToolCall | InvalidToolCall:
 
 
 def _audio(b: _Building) -> Part | None:
-    data, said = b"".join(b.audio or ()), b.out.getvalue() or None
+    data, said = b"".join(b.audio or ()), mend(b.out.getvalue()) or None
+    if not (data or said or b.id):
+        return None
     file_id = (b.id or None) if not data else None
-    data_info = {**(b.provider_data or {}), "audio_id": b.id} if data and b.id else b.provider_data
     return Audio(
-        data=data or None, file_id=file_id, media_type=b.media_type, transcript=said, provider_data=data_info
+        data=data or None, file_id=file_id, media_type=b.media_type, transcript=said, provider_data=b.provider_data
     )
 
 

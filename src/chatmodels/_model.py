@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sequence
-from typing import Any, ClassVar, Literal, Self, Unpack, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, Unpack, cast, overload
 
 import msgspec
 
@@ -17,7 +17,7 @@ from ._calls import Plan, Streaming, call_flow, stream_flow
 from ._config import Config, base_url_of, key_of, plan_of
 from ._drive import achunks, arun, chunks, run
 from ._errors import UsageError
-from ._flow import Timeouts
+from ._flow import Flow, Timeouts
 from ._http import HTTPConfig
 from ._inputs import Input, messages_of
 from ._messages import AIMessage, HumanMessage, Message
@@ -38,6 +38,10 @@ from ._retry import Budget
 from ._secret import Secret
 from ._stream import AsyncChatStream, ChatStream
 
+if TYPE_CHECKING:
+    from ._typed import OutputModel
+
+T = TypeVar("T")
 Errors = Literal["raise", "return"]
 
 _POLICY = frozenset(
@@ -210,6 +214,34 @@ class ChatModel:
             raise UsageError(f"two tools are called {twice!r}: give one of them another name=", argument="tools")
         return self._changed(tools=made, settings=settings)
 
+    @overload
+    def with_output(
+        self, output: type[T], *, name: str | None = None, strict: bool | None = None, attempts: int = 2
+    ) -> OutputModel[T]: ...
+    @overload
+    def with_output(
+        self, output: Any, *, name: str | None = None, strict: bool | None = None, attempts: int = 2
+    ) -> OutputModel[Any]: ...
+    def with_output(
+        self, output: Any, *, name: str | None = None, strict: bool | None = None, attempts: int = 2
+    ) -> OutputModel[Any]:
+        """A model whose answers are values of a type: a pydantic model, dataclass, TypedDict, msgspec.Struct, `list[...]`, a union,
+        a `Literal`, or a JSON schema (a dict).
+
+        `attempts` bounds how often a model is asked whose answer does not fit; every try is in the message's `attempts`.
+
+        >>> chat.with_output(Invoice)("...")  # doctest: +SKIP
+        Invoice(number=7, total=12.5)
+        """
+        from ._output import Output
+        from ._typed import OutputModel
+
+        return OutputModel(self, Output.of(output, name=name, strict=strict), attempts)
+
+    def with_structured_output(self, schema: Any, **options: Any) -> OutputModel[Any]:
+        """`with_output` under its other name."""
+        return self.with_output(schema, **options)
+
     def bind_tools(self, tools: Sequence[Any], *, tool_choice: Any = None, **settings: Any) -> Self:
         """`with_tools` under its other name: a list of tools."""
         bound = self.with_tools(*tools, tool_choice=tool_choice)
@@ -235,15 +267,15 @@ class ChatModel:
     def with_timeouts(
         self,
         *,
-        connect: float | None = None,
-        first_token: float | None = None,
-        idle: float | None = None,
-        total: float | None = None,
+        connect: float | None = UNSET,
+        first_token: float | None = UNSET,
+        idle: float | None = UNSET,
+        total: float | None = UNSET,
     ) -> Self:
-        """A model with other deadlines, in seconds; what is not given stays."""
+        """A model with other deadlines, in seconds; None switches one off, what is not given stays."""
         given = {"connect": connect, "first_token": first_token, "idle": idle, "total": total}
         have = msgspec.structs.asdict(self._config.timeouts)
-        return self._changed(timeouts=timeouts_of({**have, **{k: v for k, v in given.items() if v is not None}}))
+        return self._changed(timeouts=timeouts_of({**have, **{k: v for k, v in given.items() if v is not UNSET}}))
 
     def with_callbacks(self, *handlers: Any) -> Self:
         """A model that tells these handlers too."""
@@ -492,14 +524,14 @@ class ChatModel:
 
     def _many(
         self, config: Any, settings: Any, stop: Any = None, callbacks: Any = None
-    ) -> tuple[Plan, Callable[[Input], Call]]:
-        """The plan and the maker of calls for many inputs; a wrong setting is an error now, not an error per item."""
+    ) -> Callable[[Input], Flow[AIMessage]]:
+        """The maker of flows for many inputs; a wrong setting is an error now, not an error per item."""
         settings = dict(settings)
         stop = settings.pop("stop", None) if stop is None else stop
         callbacks = settings.pop("callbacks", None) if callbacks is None else callbacks
         self._call("check", stop, settings)
         plan = self._plan(_callbacks(config, callbacks))
-        return plan, lambda given: self._call(given, stop, settings)
+        return lambda given: call_flow(plan, self._call(given, stop, settings))
 
 
 def _unpickled(cls: type[ChatModel], config: Config) -> ChatModel:

@@ -177,13 +177,14 @@ def stop_of(value: Any) -> tuple[str, ...] | None:
 
 
 def timeouts_of(value: Any) -> Timeouts:
-    """Deadlines from a number (the total), a pair (connect, between bytes), a dict or a `Timeouts`."""
+    """Deadlines from a number (the total, in which the first token may take its time), a pair (connect, between bytes), a
+    dict or a `Timeouts`."""
     if value is None:
         return Timeouts()
     if isinstance(value, Timeouts):
         return value
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return Timeouts(total=_seconds(value))
+        return Timeouts(first_token=None, total=_seconds(value))
     if isinstance(value, tuple) and len(value) == 2:
         return Timeouts(connect=_seconds(value[0]), first_token=_seconds(value[1]), idle=_seconds(value[1]))
     if isinstance(value, dict) and set(value) <= set(Timeouts.__struct_fields__):

@@ -1,4 +1,6 @@
-"""Generated conversations with every kind of part, from several providers, for the dialects that send turns."""
+"""Generated conversations with every kind of part, from several providers, for the dialects that send
+turns.
+"""
 
 from __future__ import annotations
 
@@ -219,9 +221,7 @@ outputs: st.SearchStrategy[Output[Any] | None] = st.sampled_from(
 )
 
 
-def calls(
-    models: list[str], own: str, opaque: dict[str, Any], server_block: dict[str, Any]
-) -> st.SearchStrategy[Call]:
+def calls(models: list[str], own: str, opaque: dict[str, Any], server_block: dict[str, Any]) -> st.SearchStrategy[Call]:
     return st.builds(
         lambda **fields: Call(**fields),
         model=st.sampled_from(models),

@@ -1,5 +1,6 @@
-"""Generated conversations through the Anthropic dialect: always a valid request, the same one each time, and nothing that
-belongs to another provider in it."""
+"""Generated conversations through the Anthropic dialect: always a valid request, the same one each time,
+and nothing that belongs to another provider in it.
+"""
 
 from __future__ import annotations
 

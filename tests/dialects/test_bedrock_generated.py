@@ -1,5 +1,6 @@
-"""Generated conversations through the Bedrock dialect: always a request that the service model takes, the same one each
-time, and nothing that belongs to another provider in it."""
+"""Generated conversations through the Bedrock dialect: always a request that the service model takes, the
+same one each time, and nothing that belongs to another provider in it.
+"""
 
 from __future__ import annotations
 
@@ -97,7 +98,9 @@ def shape() -> Any:
 
 
 def words(value: Any, shape: Any, path: str = "") -> list[str]:
-    """Where a text breaks the pattern, the length or the list of words of its shape, which botocore does not check."""
+    """Where a text breaks the pattern, the length or the list of words of its shape, which botocore does
+    not check.
+    """
     if shape.type_name == "structure" and not shape.is_document_type:
         return [w for k, v in value.items() for w in words(v, shape.members[k], f"{path}.{k}")]
     if shape.type_name == "list":

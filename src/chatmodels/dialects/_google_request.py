@@ -132,8 +132,9 @@ class Encoder(Warnings):
         self._where = ""
         self._contents: list[dict[str, Any]] = []
         self._system: list[dict[str, Any]] = []
-        #: The last answer's calls: id -> (position, name).
-        self._calls: dict[str, tuple[int, str]] = {}
+        #: The last answer's calls, (id, name) in order, and which of them are answered.
+        self._calls: list[tuple[str, str]] = []
+        self._answered: set[int] = set()
         self._results: list[tuple[int, dict[str, Any]]] = []
         self._moved: list[dict[str, Any]] = []
 
@@ -218,7 +219,7 @@ class Encoder(Warnings):
 
     def _answer(self, parts: Sequence[Part], provider: str | None) -> None:
         self._flush()
-        self._calls = {}
+        self._calls, self._answered = [], set()
         wires: list[dict[str, Any]] = []
         for position, part in enumerate(parts):
             where = f"{self._where}.content[{position}]"
@@ -272,7 +273,7 @@ class Encoder(Warnings):
         wire: dict[str, Any] = {"name": part.name or "unknown", "args": args}
         if part.id and not _MADE_ID.fullmatch(part.id):
             wire["id"] = part.id
-        self._calls[part.id] = (len(self._calls), wire["name"])
+        self._calls.append((part.id, wire["name"]))
         return {"functionCall": wire}
 
     def _image(self, part: Image, where: str) -> dict[str, Any] | None:
@@ -336,14 +337,15 @@ class Encoder(Warnings):
             self._result(ToolResult("", message.content, name=message.name))
 
     def _result(self, result: ToolResult) -> None:
-        place, known = self._calls.get(result.tool_call_id, (len(self._calls), ""))
+        place = self._call_of(result)
+        ident, known = self._calls[place] if place < len(self._calls) else (result.tool_call_id, "")
         name = result.name or known
         if not name:
-            name = result.tool_call_id or "unknown"
+            name = ident or "unknown"
             self.warn(f"{self._where}: {self.provider} answers calls by name, and none is known: {name!r} is sent")
         response: dict[str, Any] = {"name": name}
-        if result.tool_call_id and not _MADE_ID.fullmatch(result.tool_call_id):
-            response["id"] = result.tool_call_id
+        if ident and not _MADE_ID.fullmatch(ident):
+            response["id"] = ident
         texts, media = self._result_content(result.content)
         response["response"] = _response("".join(texts), result.is_error)
         if media and self.modern:
@@ -354,6 +356,15 @@ class Encoder(Warnings):
         wire = {"functionResponse": response}
         own = (result.provider_data or {}).get(self.provider)
         self._results.append((place, merge(wire, own) if is_object(own) else wire))
+
+    def _call_of(self, result: ToolResult) -> int:
+        """The place of the open call that it answers: by id, else by name, else the first; after all where none is."""
+        for place, (ident, name) in enumerate(self._calls):
+            named = not result.tool_call_id and result.name in (None, "", name)
+            if place not in self._answered and (named or (result.tool_call_id and ident == result.tool_call_id)):
+                self._answered.add(place)
+                return place
+        return len(self._calls)
 
     def _result_content(self, content: str | list[Part]) -> tuple[list[str], list[dict[str, Any]]]:
         if isinstance(content, str):

@@ -3,6 +3,7 @@
 The answer is complete when every choice has had a finish reason. `[DONE]` alone does not make it so; `[DONE]` after the
 usage does (Snowflake, and OpenRouter's failed upstreams, leave the finish reason out): then the reason is "unknown", and a
 warning says so. Usage comes with the last choice, after it, or on several chunks (then cumulative): the last one holds.
+A plain answer is read by the same functions, as a stream of one delta (`parts_of`): so both say the same.
 """
 
 from __future__ import annotations
@@ -26,20 +27,25 @@ from .._events import (
     UsageSoFar,
     Warned,
 )
+from .._content import opaque
+from .._fold import Fold
 from .._json import decode_as, dumps_text, is_array, is_object, loads
-from .._parts import Opaque
+from .._parts import Part, Text
 from .._usage import Usage
 from ._base import Dialect, SSEDecoder, make_error, read_error
 from ._openai_chat_wire import (
     Body,
     Choice,
     Delta,
+    add_data,
     add_details,
+    call_data,
     citations_of,
     content_pieces,
     decoder,
     finish_of,
     images_of,
+    message_data,
     reasoning_text,
     search_citations,
     server_tools_of,
@@ -51,16 +57,23 @@ from ._openai_chat_wire import (
 
 
 class _Call:
-    __slots__ = ("id", "index", "name")
+    """A call that is being told. `kept` is what stands beside it and has to go back with it."""
 
-    def __init__(self, index: int, id: str | None, name: str | None) -> None:
-        self.index, self.id, self.name = index, id, name
+    __slots__ = ("id", "index", "kept", "legacy", "name")
+
+    def __init__(self, index: int, legacy: bool) -> None:
+        self.index, self.legacy = index, legacy
+        self.id: str | None = None
+        self.name: str | None = None
+        self.kept: dict[str, Any] = {}
 
 
 class _State:
     """What is known of one choice: the place of each part, the open calls, how it ended."""
 
-    __slots__ = ("calls", "citations", "details", "finish", "kinds", "next", "number", "open", "raw")
+    __slots__ = (
+        "audio_id", "calls", "citations", "details", "finish", "kept", "kinds", "next", "number", "open", "raw", "reasoned"
+    )  # fmt: skip
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -70,6 +83,9 @@ class _State:
         self.open: dict[Any, _Call] = {}
         self.details: list[dict[str, Any]] = []
         self.citations = 0
+        self.kept: dict[str, Any] = {}
+        self.audio_id: str | None = None
+        self.reasoned = False
         self.finish: str | None = None
         self.raw: str | None = None
 
@@ -100,12 +116,11 @@ class ChatStream(SSEDecoder):
 
     def frame(self, out: list[Event], frame: tuple[bytes, bytes]) -> None:
         name, payload = frame
-        if payload[:1] != b"{":
-            if self._marker(out, payload):
-                return
+        if payload[:1] != b"{" and self._marker(out, payload):
+            return
         try:
             body = self._decode(payload)
-        except Exception:  # the second reading below raises what is really wrong
+        except Exception:  # the second reading raises what is really wrong
             body = decode_as(decoder, payload, f"{self.dialect.provider}: a stream event")
         if not self._started or body.model != self._model:
             self._start(out, body)
@@ -114,11 +129,12 @@ class ChatStream(SSEDecoder):
         choices = body.choices
         if choices:
             for choice in choices:
-                self._choice(out, choice)
-        elif choices is None or body.error is not None:
+                if choice is not None:
+                    self._choice(out, choice)
+            if body.error:
+                self._fail(body.error, payload)
+        elif choices is None or body.error:
             self._odd(out, name, payload, body)
-        if body.error is not None and choices:
-            self._fail(body.error, payload)
         if body.search_results is not None or body.citations is not None:
             self._sources = body
 
@@ -136,19 +152,18 @@ class ChatStream(SSEDecoder):
     def _start(self, out: list[Event], body: Body) -> None:
         model = body.model if isinstance(body.model, str) and body.model else None
         ident = body.id if isinstance(body.id, str) and body.id else None
-        if model is None and ident is None:
+        if model is None and (self._started or ident is None):
             return
         self._started = True
         self._model = body.model
         out.append(Start(id=ident, model=model))
 
     def _use(self, out: list[Event], body: Body) -> None:
-        wire = body.usage
-        if not wire and body.x_groq is not None:
-            inner = body.x_groq.get("usage")
-            wire = inner if is_object(inner) else None
-            if body.error is None and body.x_groq.get("error"):
-                self._fail({"message": body.x_groq["error"]}, dumps_text(body.x_groq).encode())
+        wire, groq = body.usage, body.x_groq
+        if is_object(groq):
+            wire = wire or groq.get("usage")
+            if not body.error and groq.get("error"):
+                self._fail({"message": groq["error"]}, dumps_text(groq).encode())
         self._usage = usage_of(wire, self._usage)
         if self._usage is not None and self._usage != self._told:
             self._told = self._usage
@@ -156,7 +171,7 @@ class ChatStream(SSEDecoder):
 
     def _odd(self, out: list[Event], name: bytes, payload: bytes, body: Body) -> None:
         """An event without choices: an error, a wrapped chunk, or something new that says nothing."""
-        if body.error is not None:
+        if body.error:
             self._fail(body.error, payload)
         if is_object(body.data) and "choices" in body.data:
             self.frame(out, (b"", dumps_text(body.data).encode()))
@@ -181,51 +196,75 @@ class ChatStream(SSEDecoder):
         if state is None:
             state = self._states[number] = _State(number)
         delta = choice.delta
+        if delta is None and not state.next:
+            delta = choice.message  # a whole answer in one chunk
         if delta is not None:
-            text = delta.content
-            if isinstance(text, str) and (delta.reasoning_content is None and delta.reasoning is None):
-                if text:
-                    index = state.kinds.get("text")
-                    out.append(TextDelta(text, state.place("text") if index is None else index, number))
-            else:
-                self._mixed(out, state, delta)
-            if delta.tool_calls is not None or delta.reasoning_details is not None or _rare(delta):
-                self._more(out, state, delta)
+            self._delta(out, state, delta)
         if choice.logprobs is not None:
             tokens = tokens_of(choice.logprobs)
             if tokens:
                 out.append(LogprobsDelta(tokens, number))
-        if choice.error is not None:
+        if choice.error:
             self._fail(choice.error, dumps_text({"error": choice.error}).encode())
         if choice.finish_reason:
             state.finish, state.raw = finish_of(choice.finish_reason), str(choice.finish_reason)
 
+    def _delta(self, out: list[Event], state: _State, delta: Delta) -> None:
+        text = delta.content
+        if text.__class__ is str and (
+            delta.reasoning is None and delta.reasoning_content is None and not delta.reasoning_details
+        ):
+            if text:
+                index = state.kinds.get("text")
+                out.append(TextDelta(text, state.place("text") if index is None else index, state.number))  # type: ignore[arg-type]
+        else:
+            self._mixed(out, state, delta)
+        if delta.tool_calls is not None or _rare(delta):
+            self._more(out, state, delta)
+
     def _mixed(self, out: list[Event], state: _State, delta: Delta) -> None:
         text = reasoning_text(delta)
         if text:
+            state.reasoned = True
             out.append(ReasoningDelta(text, state.place("reasoning"), state.number))
+        if delta.reasoning_details:
+            add_details(state.details, delta.reasoning_details)
+            state.place("reasoning")
         for kind, value in content_pieces(delta.content):
-            if kind == "other":
-                part = Opaque(provider=self.dialect.provider, kind=str(value.get("type") or ""), data=value)
-                out.append(PartDone(part, state.new(), state.number))
-            elif value:
-                make = TextDelta if kind == "text" else ReasoningDelta
-                out.append(make(value, state.place(kind), state.number))
+            _PIECES[kind](self, out, state, value)
+
+    def _said(self, out: list[Event], state: _State, text: str) -> None:
+        if text:
+            out.append(TextDelta(text, state.place("text"), state.number))
+
+    def _thought(self, out: list[Event], state: _State, text: str) -> None:
+        if text:
+            state.reasoned = True
+            out.append(ReasoningDelta(text, state.place("reasoning"), state.number))
+
+    def _pictured(self, out: list[Event], state: _State, item: Any) -> None:
+        state.kinds.pop("text", None)  # text after it is another part
+        self._images(out, state, [item])
+
+    def _unknown(self, out: list[Event], state: _State, item: Any) -> None:
+        state.kinds.pop("text", None)
+        out.append(PartDone(opaque(self.dialect.provider, item), state.new(), state.number))
 
     def _more(self, out: list[Event], state: _State, delta: Delta) -> None:
-        if delta.reasoning_details:
-            if delta.content.__class__ is str and delta.reasoning is None and delta.reasoning_content is None:
-                text = reasoning_text(delta)
-                if text:
-                    out.append(ReasoningDelta(text, state.place("reasoning"), state.number))
-            add_details(state.details, delta.reasoning_details)
-        for call in delta.tool_calls or ():
-            if is_object(call):
-                self._call(out, state, call)
         for name, reader in _RARE:
             value = getattr(delta, name)
             if value is not None:
                 reader(self, out, state, value)
+        for call in delta.tool_calls if is_array(delta.tool_calls) else (delta.tool_calls,):
+            if is_object(call):
+                self._call(out, state, call)
+        legacy = delta.function_call
+        if is_object(legacy) and not any(not c.legacy for c in state.calls):
+            self._call(out, state, {"index": "legacy", "function": legacy}, legacy=True)
+        kept = message_data(delta)
+        if kept:
+            state.kept = add_data(state.kept, kept)
+            out.append(MessageInfo({self.dialect.provider: {"message": state.kept}}, state.number))
 
     def _call(self, out: list[Event], state: _State, wire: dict[str, Any], legacy: bool = False) -> None:
         function = wire.get("function")
@@ -233,19 +272,19 @@ class ChatStream(SSEDecoder):
         inner = wire["custom"] if custom else function if is_object(function) else {}
         ident, name = _text(wire.get("id")), _text(inner.get("name"))
         args = inner.get("input") if custom else inner.get("arguments")
-        call = self._find(state, wire.get("index"), ident, name)
+        call = self._find(state, wire.get("index"), ident, name, legacy)
         new_id = ident if not call.id or call.id == ident else None
         call.id, call.name = call.id or ident, call.name or name
         whole = isinstance(args, (dict, list))
         text = dumps_text(args) if whole else _text(args) or ""
         out.append(ToolCallDelta(call.index, new_id, name, text, state.number, custom, whole))
-        extra = {k: v for k, v in wire.items() if k not in ("index", "id", "type", "function", "custom") and v}
-        if legacy or extra:
-            data = {"legacy": True} if legacy else {"extra": extra}
-            info = PartInfo(index=call.index, choice=state.number, provider_data={self.dialect.provider: data})
-            out.append(info)
+        kept = {"legacy": True} if legacy else call_data(wire)
+        if kept and any(call.kept.get(k) != v for k, v in kept.items()):
+            call.kept = add_data(call.kept, kept)
+            data = {self.dialect.provider: call.kept}
+            out.append(PartInfo(index=call.index, choice=state.number, provider_data=data))
 
-    def _find(self, state: _State, index: Any, ident: str | None, name: str | None) -> _Call:
+    def _find(self, state: _State, index: Any, ident: str | None, name: str | None, legacy: bool) -> _Call:
         """The call that a delta belongs to: by index; without one by id, else the last; a new id and name begin anew."""
         found: _Call | None
         if index is not None:
@@ -257,7 +296,7 @@ class ChatStream(SSEDecoder):
         else:
             found = state.calls[-1] if state.calls and not name else None
         if found is None:
-            found = _Call(state.new(), None, None)
+            found = _Call(state.new(), legacy)
             state.calls.append(found)
             if index is not None:
                 state.open[index] = found
@@ -267,16 +306,16 @@ class ChatStream(SSEDecoder):
         if isinstance(value, str) and value:
             out.append(RefusalDelta(value, state.place("refusal"), state.number))
 
-    def _function_call(self, out: list[Event], state: _State, value: Any) -> None:
-        if is_object(value):
-            self._call(out, state, {"index": "legacy", "function": value}, legacy=True)
-
     def _audio(self, out: list[Event], state: _State, value: Any) -> None:
-        if is_object(value):
-            out.append(
-                AudioDelta(state.place("audio"), sound(value.get("data")), _text(value.get("transcript")) or "",
-                           state.number, _text(value.get("id")))
-            )  # fmt: skip
+        if not is_object(value):
+            return
+        index, ident = state.place("audio"), _text(value.get("id"))
+        data, said = sound(value.get("data")), _text(value.get("transcript"))
+        out.append(AudioDelta(index, data, said or "", state.number, ident))
+        if ident and ident != state.audio_id:
+            state.audio_id = ident
+            kept = {self.dialect.provider: {"audio_id": ident}}
+            out.append(PartInfo(index=index, choice=state.number, provider_data=kept))
 
     def _annotations(self, out: list[Event], state: _State, value: Any) -> None:
         found = citations_of(value)
@@ -292,10 +331,6 @@ class ChatStream(SSEDecoder):
             for part in server_tools_of([item], self.dialect.provider):
                 key = item.get("index", len(state.kinds))
                 out.append(PartDone(part, state.place(f"executed {key}"), state.number))
-
-    def _reasoning_opaque(self, out: list[Event], state: _State, value: Any) -> None:
-        data = {self.dialect.provider: {"message": {"reasoning_opaque": value}}}
-        out.append(MessageInfo(data, state.number))
 
     def finish(self, out: list[Event]) -> bool:
         return self._finish(out, done=False)
@@ -323,13 +358,31 @@ class ChatStream(SSEDecoder):
     def _last_info(self, out: list[Event], state: _State) -> None:
         if state.details:
             data = {self.dialect.provider: {"reasoning_details": state.details}}
-            if "reasoning" not in state.kinds:
+            if not state.reasoned:
                 out.append(ReasoningDelta("", state.place("reasoning"), state.number))
             out.append(PartInfo(index=state.place("reasoning"), choice=state.number, provider_data=data))
         if self._sources is not None and not state.number and not state.citations:
             found = search_citations(self._sources)
             if found:
                 out.append(PartInfo(index=state.place("text"), citations=found))
+
+    def whole(self, delta: Delta, body: Body, number: int) -> list[Event]:
+        """The events of a plain answer's message: a stream of one delta."""
+        out: list[Event] = []
+        state = _State(number)
+        self._sources = body
+        self._delta(out, state, delta)
+        self._last_info(out, state)
+        return out
+
+
+def parts_of(dialect: Dialect, delta: Delta, body: Body, number: int) -> list[Part]:
+    """The parts of a plain answer's message, as its stream would give them."""
+    folding = Fold()
+    for event in ChatStream(dialect).whole(delta, body, number):
+        folding.add(event)
+    content = folding.choice(number).content()
+    return content if is_array(content) else [Text(content)] if content else []  # type: ignore[list-item]
 
 
 def _ending(state: _State) -> ChoiceFinish:
@@ -350,15 +403,21 @@ def _rare(delta: Delta) -> bool:
         or delta.images is not None
         or delta.executed_tools is not None
         or delta.reasoning_opaque is not None
+        or delta.extra_content is not None
     )
 
 
+_PIECES: dict[str, Any] = {
+    "text": ChatStream._said,
+    "reasoning": ChatStream._thought,
+    "image": ChatStream._pictured,
+    "other": ChatStream._unknown,
+}
+
 _RARE: tuple[tuple[str, Any], ...] = (
-    ("refusal", ChatStream._refusal),
-    ("function_call", ChatStream._function_call),
-    ("audio", ChatStream._audio),
     ("annotations", ChatStream._annotations),
+    ("refusal", ChatStream._refusal),
+    ("audio", ChatStream._audio),
     ("images", ChatStream._images),
     ("executed_tools", ChatStream._executed),
-    ("reasoning_opaque", ChatStream._reasoning_opaque),
 )

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from base64 import b64decode
 from binascii import Error as Base64Error
+from math import isfinite
 from typing import Any
 
 import msgspec
@@ -86,7 +87,7 @@ def finish_of(raw: Any) -> str | None:
 
 def _number(*values: Any) -> int | None:
     for value in values:
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value):
             return int(value)
     return None
 
@@ -240,20 +241,32 @@ def images_of(images: Any) -> list[Part]:
     return out
 
 
-def message_data(delta: Delta, provider: str) -> dict[str, Any] | None:
+def message_data(delta: Delta) -> dict[str, Any]:
     """What an answer holds beside its parts and has to go back with it: Copilot's `reasoning_opaque`, Google's
     `extra_content`, and the annotations that are no citations (OpenRouter's parsed files, which save parsing them again).
     """
-    data = {k: v for k, v in (("reasoning_opaque", delta.reasoning_opaque), ("extra_content", delta.extra_content)) if v}
-    kept = [a for a in objects(delta.annotations) if _citation(a) is None]
-    if kept:
-        data["annotations"] = kept
-    return {provider: {"message": data}} if data else None
+    kept = {"reasoning_opaque": delta.reasoning_opaque, "extra_content": delta.extra_content}
+    kept["annotations"] = [a for a in objects(delta.annotations) if _citation(a) is None]
+    return {k: v for k, v in kept.items() if v}
 
 
-def extras_of(wire: dict[str, Any]) -> dict[str, Any]:
+def call_data(wire: dict[str, Any]) -> dict[str, Any]:
     """What stands beside a tool call and has to go back with it, such as Google's thought signature."""
-    return {k: v for k, v in wire.items() if k not in _CALL_KEYS and v}
+    extra = {k: v for k, v in wire.items() if k not in _CALL_KEYS and v}
+    return {"extra": extra} if extra else {}
+
+
+def add_data(have: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """Streamed data put together: lists grow, mappings are merged, anything else is replaced."""
+    out = dict(have)
+    for key, value in new.items():
+        old = out.get(key)
+        if is_object(old) and is_object(value):
+            value = add_data(old, value)
+        elif is_array(old) and is_array(value):
+            value = [*old, *value]
+        out[key] = value
+    return out
 
 
 _CALL_KEYS = frozenset({"index", "id", "type", "function", "custom"})

@@ -1,0 +1,221 @@
+"""A model whose answers are values of a type: what `with_output` gives. Thin, as the model itself."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
+
+import msgspec
+
+from ._batch import agather, checked, finished, gather
+from ._call import Call
+from ._drive import arun, run
+from ._errors import UsageError
+from ._inputs import Input
+from ._messages import AIMessage
+from ._output import Output, PartialJSON
+from ._outputs import Typed, output_flow, value_of
+from ._stream import AIMessageChunk, AsyncChatStream, ChatStream
+
+if TYPE_CHECKING:
+    from ._model import ChatModel
+
+T = TypeVar("T")
+
+
+class OutputModel(Generic[T]):
+    """`model.with_output(T)`: calling it gives a `T`.
+
+    Raises `OutputError` (with the message on it) when `attempts` answers in a row do not fit, at once when the answer was cut by
+    a length limit (`truncated`) or refused.
+    """
+
+    __slots__ = ("_attempts", "_model", "_output")
+
+    def __init__(self, model: ChatModel, output: Output[T], attempts: int) -> None:
+        if attempts < 1:
+            raise UsageError(f"attempts is 1 or more, not {attempts}", argument="attempts")
+        self._model = model
+        self._output = output
+        self._attempts = attempts
+
+    @property
+    def output(self) -> Output[T]:
+        """The type and its schema."""
+        return self._output
+
+    def __repr__(self) -> str:
+        return f"{self._model!r}.with_output({self._output.name})"
+
+    def with_settings(self, **settings: Any) -> Self:
+        """The same over other settings."""
+        return type(self)(self._model.with_settings(**settings), self._output, self._attempts)
+
+    def with_retry(self, **policy: Any) -> Self:
+        """The same over another retry policy."""
+        return type(self)(self._model.with_retry(**policy), self._output, self._attempts)
+
+    def _flow(self, given: Input, settings: dict[str, Any], plan: Any = None) -> Any:
+        plan = self._model._plan() if plan is None else plan
+        return output_flow(plan, self._call(given, settings), self._output, self._attempts)
+
+    def _call(self, given: Input, settings: dict[str, Any], stream: bool = False) -> Call:
+        call = self._model._call(given, None, settings, stream)
+        return msgspec.structs.replace(call, output=self._output)
+
+    def __call__(self, messages: Input, **settings: Any) -> T:
+        """The value."""
+        return self.typed(messages, **settings).value
+
+    def invoke(self, input: Input, config: Any = None, **settings: Any) -> T:
+        """The same as calling."""
+        return self.typed(input, **settings).value
+
+    async def ainvoke(self, input: Input, config: Any = None, **settings: Any) -> T:
+        """`invoke` in the async world."""
+        return (await self.atyped(input, **settings)).value
+
+    def typed(self, input: Input, **settings: Any) -> Typed[T]:
+        """The value with its message: usage, attempts, finish reason."""
+        return run(self._flow(input, settings))  # type: ignore[no-any-return]
+
+    async def atyped(self, input: Input, **settings: Any) -> Typed[T]:
+        """`typed` in the async world."""
+        return await arun(self._flow(input, settings))  # type: ignore[no-any-return]
+
+    def batch(
+        self,
+        inputs: Iterable[Input],
+        config: Any = None,
+        *,
+        max_concurrency: int = 50,
+        errors: Literal["raise", "return"] = "raise",
+        **settings: Any,
+    ) -> list[T]:
+        """The values of many inputs, in order; see `ChatModel.batch`."""
+        limit, plan = checked(max_concurrency, errors), self._model._plan()
+        results = gather(inputs, lambda given: self._flow(given, settings, plan), limit)
+        return finished([r.value if isinstance(r, Typed) else r for r in results], errors)
+
+    async def abatch(
+        self,
+        inputs: Any,
+        config: Any = None,
+        *,
+        max_concurrency: int = 50,
+        errors: Literal["raise", "return"] = "raise",
+        **settings: Any,
+    ) -> list[T]:
+        """`batch` in the async world."""
+        limit, plan = checked(max_concurrency, errors), self._model._plan()
+        results = await agather(inputs, lambda given: self._flow(given, settings, plan), limit)
+        return finished([r.value if isinstance(r, Typed) else r for r in results], errors)
+
+    def stream(self, input: Input, config: Any = None, **settings: Any) -> OutputStream[T]:
+        """The value while it is written: an iterator of partial values (plain dicts, lists, strings); `.value` at the end."""
+        self._model._call(input, None, settings)
+        return OutputStream(self._streaming().stream(input, **settings), self._output)
+
+    def astream(self, input: Input, config: Any = None, **settings: Any) -> AsyncOutputStream[T]:
+        """`stream` in the async world."""
+        return AsyncOutputStream(self._streaming().astream(input, **settings), self._output)
+
+    def _streaming(self) -> ChatModel:
+        return self._model._changed(output=self._output)
+
+
+class _Reading(Generic[T]):
+    """Chunks -> partial values."""
+
+    def __init__(self, output: Output[T]) -> None:
+        self.output = output
+        self._partial = PartialJSON()
+
+    def take(self, chunk: AIMessageChunk) -> bool:
+        """Read a chunk; True when it brought something of the value."""
+        text = chunk.text or "".join(c.args for c in chunk.tool_call_chunks)
+        if not text:
+            return False
+        self._partial.feed(text)
+        return self._partial.value is not None
+
+    @property
+    def value(self) -> Any:
+        """The partial value so far."""
+        value = self._partial.value
+        if self.output.wrapped and isinstance(value, dict):
+            return value.get("value")  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+        return value
+
+
+class OutputStream(Generic[T]):
+    """Partial values as they come. `.value` is the whole value once the stream has ended; `.message` its message."""
+
+    def __init__(self, stream: ChatStream, output: Output[T]) -> None:
+        self._stream = stream
+        self._reading = _Reading(output)
+
+    def __iter__(self) -> Iterator[Any]:
+        for chunk in self._stream:
+            if self._reading.take(chunk):
+                yield self._reading.value
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stream.close()
+
+    def close(self) -> None:
+        """Stop: the connection is closed at once."""
+        self._stream.close()
+
+    @property
+    def message(self) -> AIMessage:
+        """The answer so far."""
+        return self._stream.message
+
+    @property
+    def value(self) -> T:
+        """The whole value; reads the stream to its end first. Raises OutputError when it does not fit."""
+        for _ in self:
+            pass
+        return _checked(self._reading.output, self._stream.message)
+
+
+class AsyncOutputStream(Generic[T]):
+    """`OutputStream` in the async world; the value comes from `await stream.final()`."""
+
+    def __init__(self, stream: AsyncChatStream, output: Output[T]) -> None:
+        self._stream = stream
+        self._reading = _Reading(output)
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        async for chunk in self._stream:
+            if self._reading.take(chunk):
+                yield self._reading.value
+
+    async def aclose(self) -> None:
+        """Stop: the connection is closed at once."""
+        await self._stream.aclose()
+
+    @property
+    def message(self) -> AIMessage:
+        """The answer so far."""
+        return self._stream.message
+
+    async def final(self) -> T:
+        """The whole value; reads the stream to its end first. Raises OutputError when it does not fit."""
+        async for _ in self:
+            pass
+        return _checked(self._reading.output, self._stream.message)
+
+
+def _checked(output: Output[T], message: AIMessage) -> T:
+    from ._errors import OutputError
+
+    try:
+        return value_of(output, message)
+    except OutputError as error:
+        error.partial, error.provider, error.model = message, message.provider, message.model
+        raise
