@@ -195,7 +195,7 @@ def meaning(body: dict[str, Any]) -> dict[str, Any]:
             del tool["description"]
         if tool.get("strict"):
             tool["input_schema"] = for_anthropic(tool["input_schema"])[0]
-    return body
+    return {k: v for k, v in body.items() if v != []}
 
 
 def test_requests(records: list[dict[str, Any]]) -> None:

@@ -82,9 +82,7 @@ class AnthropicTurns(Turns):
         if not part.text:
             return []
         block: Block = {"type": "text", "text": part.text}
-        citations = [
-            c for given in part.citations if (c := kept(given, self.provider, "citation")) is not None
-        ]
+        citations = [c for given in part.citations if (c := kept(given, self.provider, "citation")) is not None]
         if citations:
             block["citations"] = citations
         if has_foreign_citations(part, self.provider):

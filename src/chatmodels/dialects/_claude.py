@@ -119,7 +119,7 @@ def _by_effort(model: str, form: ThinkingForm, effort: str | None, budget: int |
         return Thinking({"type": "adaptive"}, effort, notes)
     if form == "both":
         return Thinking({"type": "enabled", "budget_tokens": budget}, effort, notes)
-    said = f"{model} decides itself how much to think: reasoning_budget is not sent (reasoning_effort guides it)"
+    said = f"{model} decides itself how much to think: reasoning_budget is not sent (give reasoning_effort)"
     return Thinking({"type": "adaptive"}, effort, (*notes, said))
 
 
