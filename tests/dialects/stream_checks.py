@@ -1,5 +1,5 @@
-"""What every dialect's stream must do, checked on literal bytes: any cut of the bytes gives the same events, the fold is
-the plain answer, and a stream that ends early raises with what came.
+"""What every dialect's stream must do, checked on literal bytes: any cut of the bytes gives the same events, the fold
+is the plain answer, and a stream that ends early raises with what came.
 """
 
 from __future__ import annotations

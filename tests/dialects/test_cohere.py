@@ -393,7 +393,7 @@ def test_errors() -> None:
 # ---- streams
 
 START = {"id": "a-1", "type": "message-start",
-         "delta": {"message": {"role": "assistant", "content": [], "tool_plan": "", "tool_calls": [], "citations": []}}}  # fmt: skip
+         "delta": {"message": {"role": "assistant", "content": [], "tool_plan": "", "tool_calls": []}}}  # fmt: skip
 
 
 def content(index: int, **fields: Any) -> dict[str, Any]:
