@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import statistics
+import time
+from collections.abc import Callable
 from typing import Any
 
 from harness.bench import Bench
 from harness.peers import OURS, OURS_LOCAL, XLLAMACPP, Peer
-from harness.processes import ALL_CPUS, Worker, WorkerError
+from harness.processes import ALL_CPUS, Worker, WorkerError, processor_seconds
 from harness.rows import Outcome, Row, Sample, alternate, fill
 
 TOGETHER = 8
@@ -64,18 +67,32 @@ def ask_eight(worker: Worker, most: int) -> dict[str, Any]:
 
 def measure(bench: Bench, running: dict[str, Worker], rows: dict[str, Row], outcome: Outcome) -> None:
     single, eight = bench.scaled(256, 48), bench.scaled(64, 16)
+    strangers: list[float] = []
+
+    def rate(name: str, ask: Callable[[Worker], dict[str, Any]]) -> Sample:
+        worker, start = running[name], time.monotonic()
+        strange = strange_seconds(worker)
+        answer = ask(worker)
+        elapsed = time.monotonic() - start
+        strangers.append(max(0.0, strange_seconds(worker) - strange) / elapsed / len(ALL_CPUS))
+        return {"rate": answer["result"] / answer["wall"]}
 
     def one(name: str, number: int) -> Sample:
         # Both get the same new prompt in a round: nobody's prompt cache helps.
-        answer = tokens(running[name], single, number + 100)
-        return {"rate": answer["result"] / answer["wall"]}
+        return rate(name, lambda worker: tokens(worker, single, number + 100))
 
     def many(name: str, _: int) -> Sample:
-        answer = ask_eight(running[name], eight)
-        return {"rate": answer["result"] / answer["wall"]}
+        return rate(name, lambda worker: ask_eight(worker, eight))
 
     able = [name for name in running if name not in outcome.failures]
     subject = OURS.name if OURS.name in able else None
     others = [name for name in able if name != subject]
     fill(rows["single"], "rate", alternate(outcome, subject, others, bench.rounds, one))
     fill(rows["eight"], "rate", alternate(outcome, subject, others, bench.rounds, many))
+    if strangers:
+        outcome.strangers = [statistics.median(strangers)] * 2
+
+
+def strange_seconds(worker: Worker) -> float:
+    """What all processors have spent on anything but this worker."""
+    return sum(processor_seconds(cpu) for cpu in ALL_CPUS) - worker.cpu()
