@@ -10,6 +10,7 @@ import math
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
+from time import monotonic
 from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -32,6 +33,21 @@ async def sleep(seconds: float) -> None:
     import asyncio
 
     await asyncio.sleep(seconds)
+
+
+async def within(until: float | None, function: Callable[..., Awaitable[T]], *args: Any, **options: Any) -> T:
+    """What the coroutine function gives; a TimeoutError when that point of the monotonic clock comes first."""
+    if until is None:
+        return await function(*args, **options)
+    left = max(0.0, until - monotonic())
+    if not in_trio():
+        import asyncio
+
+        async with asyncio.timeout(left):
+            return await function(*args, **options)
+    with sys.modules["trio"].move_on_after(left):
+        return await function(*args, **options)
+    raise TimeoutError("the time is over")
 
 
 async def in_thread(function: Callable[..., T], *args: Any, cancel: Callable[[], object] | None = None) -> T:

@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterable, Iterator
 from itertools import islice
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, cast
 
 from ._async import Task, lock, mailbox, semaphore, spawn
 from ._drive import arun, run
@@ -50,8 +50,8 @@ def checked(max_concurrency: Any, errors: Any = "raise") -> int:
 
 
 def _iterable(inputs: Any) -> Iterable[Any]:
-    if isinstance(inputs, (str, bytes, dict)) or not hasattr(type(inputs), "__iter__"):
-        kind: type[Any] = type(inputs)
+    kind = type(cast(object, inputs))
+    if isinstance(inputs, (str, bytes, dict)) or not hasattr(kind, "__iter__"):
         hint = "; an async iterable goes to abatch" if hasattr(kind, "__aiter__") else ""
         text = f"a batch takes a list (or any iterable) of inputs, not {kind.__name__}{hint}"
         raise UsageError(text, argument="inputs")
@@ -194,7 +194,7 @@ def aas_completed(inputs: Any, many: Many, limit: int) -> AsyncGenerator[tuple[i
 
 
 def _source(inputs: Any) -> _Source:
-    return _Async(inputs) if hasattr(type(inputs), "__aiter__") else _Direct(_iterable(inputs))
+    return _Async(inputs) if hasattr(type(cast(object, inputs)), "__aiter__") else _Direct(_iterable(inputs))
 
 
 # ---- from sync code

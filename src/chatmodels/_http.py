@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
@@ -116,10 +116,23 @@ def _sent(opened: SyncOpened, deadline: float | None) -> HTTPResponse:
     return opened.whole(deadline)
 
 
+class Blocking(Protocol):
+    """An open response that is read in the sync way. `abort` may be called from any thread."""
+
+    status: int
+    headers: dict[str, str]
+
+    def read(self, idle: float | None, deadline: float | None, phase: str) -> bytes: ...
+
+    def finish(self) -> None: ...
+
+    def abort(self) -> None: ...
+
+
 class ThreadedOpened:
     """An open sync response, read in threads: the async world of trio."""
 
-    def __init__(self, opened: SyncOpened) -> None:
+    def __init__(self, opened: Blocking) -> None:
         self._opened = opened
         self.status = opened.status
         self.headers = opened.headers

@@ -82,6 +82,11 @@ def is_array(value: object) -> TypeGuard[list[Any]]:
     return isinstance(value, list)
 
 
+def is_sequence(value: object) -> TypeGuard[list[Any] | tuple[Any, ...]]:
+    """Whether a value is a list or a tuple."""
+    return isinstance(value, (list, tuple))
+
+
 def objects(value: object) -> list[dict[str, Any]]:
     """The objects in a JSON array; anything else as an empty list."""
     return [item for item in value if is_object(item)] if is_array(value) else []

@@ -7,7 +7,7 @@ and forks, and it pickles without its key.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, Unpack, cast, overload
 
 import msgspec
@@ -20,7 +20,10 @@ from ._errors import UsageError
 from ._flow import Flow, Timeouts
 from ._http import HTTPConfig
 from ._inputs import Input, messages_of
-from ._messages import AIMessage, HumanMessage, Message
+from ._json import is_object
+from ._messages import AIMessage, HumanMessage
+from ._model_2023 import OldNames
+from ._model_many import ManyCalls
 from ._options import (
     SETTINGS,
     CallOptions,
@@ -33,16 +36,19 @@ from ._options import (
     timeouts_of,
 )
 from ._providers import load, provider, url_fields
-from ._results import LLMResult, result_of
 from ._retry import Budget
 from ._secret import Secret
 from ._stream import AsyncChatStream, ChatStream
 
 if TYPE_CHECKING:
+    from ._tool_loop import ToolRun
     from ._typed import OutputModel
 
 T = TypeVar("T")
 Errors = Literal["raise", "return"]
+
+#: The default of an argument for which None means something.
+_AS_IT_IS: Any = ...
 
 _POLICY = frozenset(
     {"api_key", "base_url", "organization", "proxy", "timeout", "max_retries", "streaming", "callbacks", "headers",
@@ -50,7 +56,7 @@ _POLICY = frozenset(
 )  # fmt: skip
 
 
-class ChatModel:
+class ChatModel(ManyCalls, OldNames):
     """A chat model: messages in, a message out.
 
     `ChatModel("provider:model")` reaches any provider; `ChatModel()` is the model that the variable CHATMODELS_MODEL names,
@@ -267,15 +273,15 @@ class ChatModel:
     def with_timeouts(
         self,
         *,
-        connect: float | None = UNSET,
-        first_token: float | None = UNSET,
-        idle: float | None = UNSET,
-        total: float | None = UNSET,
+        connect: float | None = _AS_IT_IS,
+        first_token: float | None = _AS_IT_IS,
+        idle: float | None = _AS_IT_IS,
+        total: float | None = _AS_IT_IS,
     ) -> Self:
         """A model with other deadlines, in seconds; None switches one off, what is not given stays."""
         given = {"connect": connect, "first_token": first_token, "idle": idle, "total": total}
         have = msgspec.structs.asdict(self._config.timeouts)
-        return self._changed(timeouts=timeouts_of({**have, **{k: v for k, v in given.items() if v is not UNSET}}))
+        return self._changed(timeouts=timeouts_of({**have, **{k: v for k, v in given.items() if v is not _AS_IT_IS}}))
 
     def with_callbacks(self, *handlers: Any) -> Self:
         """A model that tells these handlers too."""
@@ -341,7 +347,11 @@ class ChatModel:
         >>> for chunk in ChatModel().stream("Hi"):  # doctest: +SKIP
         ...     print(chunk.text, end="")
         """
-        plan, call, state = self._plan(_callbacks(config, callbacks)), self._call(input, stop, settings, True), Streaming()
+        plan, call, state = (
+            self._plan(_callbacks(config, callbacks)),
+            self._call(input, stop, settings, True),
+            Streaming(),
+        )
         return ChatStream(chunks(stream_flow(plan, call, state), state), state)
 
     def astream(
@@ -354,142 +364,53 @@ class ChatModel:
         **settings: Unpack[CallOptions],
     ) -> AsyncChatStream:
         """`stream` in the async world: `async for chunk in model.astream(...)`."""
-        plan, call, state = self._plan(_callbacks(config, callbacks)), self._call(input, stop, settings, True), Streaming()
+        plan, call, state = (
+            self._plan(_callbacks(config, callbacks)),
+            self._call(input, stop, settings, True),
+            Streaming(),
+        )
         return AsyncChatStream(achunks(stream_flow(plan, call, state), state), state)
 
-    # -- many calls
-
-    def batch(
+    def run_tools(
         self,
-        inputs: Iterable[Input],
-        config: Any = None,
+        input: Input,
         *,
-        max_concurrency: int = 50,
-        errors: Errors = "raise",
-        return_exceptions: bool = False,
+        tools: Sequence[Any] = (),
+        max_steps: int = 10,
+        approve: Callable[[Any], bool | str] | None = None,
         **settings: Any,
-    ) -> list[AIMessage]:
-        """The answers to many inputs, in their order, `max_concurrency` at a time.
+    ) -> ToolRun:
+        """Ask, run the tools that the model calls, feed their results back, until it answers: a `ToolRun` with `.message`.
 
-        Every item is tried to its end. With `errors="raise"` a `BatchError` comes after all have ended, with every result
-        and error in `.results`; with "return" (or `return_exceptions=True`) errors stand in their items' places.
+        Calls of one answer run in parallel. What a tool raises goes back to the model as an error. `approve(call)` is asked before
+        each: True lets it run, False or a reason (a str) refuses it. After `max_steps` answers the run ends with `stopped` True.
         """
-        from ._batch import checked, finished, gather
+        return run(self._tool_flow(input, tools, max_steps, approve, settings))
 
-        limit = checked(max_concurrency, errors)
-        results = gather(inputs, self._many(config, settings), limit)
-        return finished(results, "return" if return_exceptions else errors)
-
-    async def abatch(
+    async def arun_tools(
         self,
-        inputs: Iterable[Input] | AsyncIterable[Input],
-        config: Any = None,
+        input: Input,
         *,
-        max_concurrency: int = 50,
-        errors: Errors = "raise",
-        return_exceptions: bool = False,
+        tools: Sequence[Any] = (),
+        max_steps: int = 10,
+        approve: Callable[[Any], bool | str] | None = None,
         **settings: Any,
-    ) -> list[AIMessage]:
-        """`batch` in the async world; takes async iterables too."""
-        from ._batch import agather, checked, finished
+    ) -> ToolRun:
+        """`run_tools` in the async world; async functions are awaited, others run in threads."""
+        return await arun(self._tool_flow(input, tools, max_steps, approve, settings))
 
-        limit = checked(max_concurrency, errors)
-        results = await agather(inputs, self._many(config, settings), limit)
-        return finished(results, "return" if return_exceptions else errors)
+    def _tool_flow(
+        self, given: Input, tools: Sequence[Any], max_steps: int, approve: Any, settings: Any
+    ) -> Flow[ToolRun]:
+        from ._run_tools import RUNNERS
+        from ._tool_loop import tool_flow
 
-    def batch_as_completed(
-        self, inputs: Iterable[Input], config: Any = None, *, max_concurrency: int = 50, **settings: Any
-    ) -> Iterator[tuple[int, AIMessage | Exception]]:
-        """(index, answer or error) pairs as the items end. Inputs are read as they are needed: memory is O(concurrency)."""
-        from ._batch import as_completed, checked
-
-        return as_completed(inputs, self._many(config, settings), checked(max_concurrency))
-
-    def abatch_as_completed(
-        self,
-        inputs: Iterable[Input] | AsyncIterable[Input],
-        config: Any = None,
-        *,
-        max_concurrency: int = 50,
-        **settings: Any,
-    ) -> AsyncIterator[tuple[int, AIMessage | Exception]]:
-        """`batch_as_completed` in the async world."""
-        from ._batch import aas_completed, checked
-
-        return aas_completed(inputs, self._many(config, settings), checked(max_concurrency))
-
-    def generate(
-        self,
-        messages: Iterable[Input],
-        stop: str | list[str] | None = None,
-        callbacks: Any = None,
-        *,
-        max_concurrency: int = 50,
-        errors: Errors = "raise",
-        tags: list[str] | None = None,
-        metadata: dict[str, Any] | None = None,
-        **settings: Any,
-    ) -> LLMResult:
-        """The answers to several lists of messages: `generations[i]` in their order, the summed tokens in `llm_output`.
-
-        Runs concurrently and loses nothing: with `errors="raise"` a `BatchError` comes after all have ended; with "return"
-        the failed items have no generations and their errors are in `.errors`. `tags` and `metadata` are taken for the
-        sake of 2023 code.
-        """
-        from ._batch import checked, finished, gather
-
-        limit = checked(max_concurrency, errors)
-        results = gather(messages, self._many(None, settings, stop, callbacks), limit)
-        return result_of(finished(results, errors))
-
-    async def agenerate(
-        self,
-        messages: Iterable[Input],
-        stop: str | list[str] | None = None,
-        callbacks: Any = None,
-        *,
-        max_concurrency: int = 50,
-        errors: Errors = "raise",
-        tags: list[str] | None = None,
-        metadata: dict[str, Any] | None = None,
-        **settings: Any,
-    ) -> LLMResult:
-        """`generate` in the async world."""
-        from ._batch import agather, checked, finished
-
-        limit = checked(max_concurrency, errors)
-        results = await agather(messages, self._many(None, settings, stop, callbacks), limit)
-        return result_of(finished(results, errors))
-
-    def generate_prompt(self, prompts: Iterable[Any], stop: Any = None, callbacks: Any = None, **kw: Any) -> LLMResult:
-        """`generate` over prompt values."""
-        return self.generate(prompts, stop, callbacks, **kw)
-
-    # -- the 2023 names
-
-    def predict(self, text: str, *, stop: str | list[str] | None = None, **settings: Any) -> str:
-        """The text of the answer to a text."""
-        return self(_text_input(text), stop, settings.pop("callbacks", None), **settings).text
-
-    def predict_messages(
-        self, messages: Sequence[Message], *, stop: str | list[str] | None = None, **settings: Any
-    ) -> AIMessage:
-        """The answer to messages."""
-        return self(messages, stop, settings.pop("callbacks", None), **settings)
-
-    async def apredict(self, text: str, *, stop: str | list[str] | None = None, **settings: Any) -> str:
-        """`predict` in the async world."""
-        return (await self.ainvoke(_text_input(text), stop=stop, **settings)).text
-
-    async def apredict_messages(
-        self, messages: Sequence[Message], *, stop: str | list[str] | None = None, **settings: Any
-    ) -> AIMessage:
-        """`predict_messages` in the async world."""
-        return await self.ainvoke(messages, stop=stop, **settings)
-
-    def call_as_llm(self, message: str, stop: str | list[str] | None = None, **settings: Any) -> str:
-        """`predict` under its other name."""
-        return self.predict(message, stop=stop, **settings)
+        if max_steps < 1:
+            raise UsageError(f"max_steps is 1 or more, not {max_steps}", argument="max_steps")
+        model = self.with_tools(*tools) if tools else self
+        callbacks = settings.pop("callbacks", None)
+        call = model._call(given, settings.pop("stop", None), settings)
+        return tool_flow(model._plan(callbacks), call, approve, max_steps, RUNNERS)
 
     # -- inside
 
@@ -596,16 +517,10 @@ def _http(policy: dict[str, Any], name: str) -> HTTPConfig:
 
 
 def _callbacks(config: Any, callbacks: Any) -> Any:
-    if isinstance(config, dict) and config.get("callbacks") is not None:
+    if is_object(config) and config.get("callbacks") is not None:
         given = handlers_of(config["callbacks"])
         return (*given, *handlers_of(callbacks))
     return callbacks
-
-
-def _text_input(text: Any) -> Any:
-    if not isinstance(text, str):
-        raise UsageError(f"predict takes a str, not {type(text).__name__}; use predict_messages", argument="text")
-    return text
 
 
 __all__ = ["AIMessage", "ChatModel", "HumanMessage", "Timeouts"]

@@ -8,13 +8,14 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 import msgspec
 
 from ._call import Settings
 from ._errors import UsageError
 from ._flow import Timeouts
+from ._json import is_object, is_sequence
 from ._retry import Retry
 
 
@@ -141,7 +142,7 @@ def settings_of(given: Mapping[str, Any], base: Settings | None = None, *, where
 
 
 def _take_extra(extra: dict[str, Any], value: Any, name: str) -> None:
-    if not isinstance(value, Mapping):
+    if not is_object(value):
         raise UsageError(f"{name} is a dict of fields for the request's body, not {type(value).__name__}", argument=name)
     for key, item in value.items():
         if key in extra:
@@ -170,8 +171,8 @@ def _checked(name: str, value: Any) -> Any:
 
 def stop_of(value: Any) -> tuple[str, ...] | None:
     """Stop sequences from a str or a list of str; an empty list means none."""
-    items = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, (list, tuple)) else None
-    if items is None or not all(isinstance(s, str) and s for s in items):
+    items: tuple[Any, ...] = (value,) if isinstance(value, str) else tuple(value) if is_sequence(value) else (None,)
+    if not all(isinstance(s, str) and s for s in items):
         raise UsageError("stop is a str or a list of non-empty strs", argument="stop")
     return items or None
 
@@ -185,9 +186,9 @@ def timeouts_of(value: Any) -> Timeouts:
         return value
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return Timeouts(first_token=None, total=_seconds(value))
-    if isinstance(value, tuple) and len(value) == 2:
+    if is_sequence(value) and len(value) == 2:
         return Timeouts(connect=_seconds(value[0]), first_token=_seconds(value[1]), idle=_seconds(value[1]))
-    if isinstance(value, dict) and set(value) <= set(Timeouts.__struct_fields__):
+    if is_object(value) and set(value) <= set(Timeouts.__struct_fields__):
         return Timeouts(**{k: None if v is None else _seconds(v) for k, v in value.items()})
     raise UsageError(
         "timeout is seconds for the whole call, (connect, read) in seconds, or a dict of "
@@ -218,7 +219,7 @@ def handlers_of(given: Any) -> tuple[Any, ...]:
     """Callback handlers from a list, one handler, or a manager that has `.handlers`."""
     if given is None:
         return ()
-    if isinstance(given, (list, tuple)):
+    if is_sequence(given):
         return tuple(given)
-    inner = getattr(given, "handlers", None)
-    return tuple(inner) if isinstance(inner, (list, tuple)) else (given,)
+    inner: object = getattr(cast(object, given), "handlers", None)
+    return tuple(inner) if is_sequence(inner) else (given,)

@@ -11,7 +11,9 @@ from ._batch import agather, checked, finished, gather
 from ._call import Call
 from ._drive import arun, run
 from ._errors import UsageError
+from ._flow import Flow
 from ._inputs import Input
+from ._json import is_object
 from ._messages import AIMessage
 from ._output import Output, PartialJSON
 from ._outputs import Typed, output_flow, value_of
@@ -55,7 +57,7 @@ class OutputModel(Generic[T]):
         """The same over another retry policy."""
         return type(self)(self._model.with_retry(**policy), self._output, self._attempts)
 
-    def _flow(self, given: Input, settings: dict[str, Any], plan: Any = None) -> Any:
+    def _flow(self, given: Input, settings: dict[str, Any], plan: Any = None) -> Flow[Typed[T]]:
         plan = self._model._plan() if plan is None else plan
         return output_flow(plan, self._call(given, settings), self._output, self._attempts)
 
@@ -77,11 +79,11 @@ class OutputModel(Generic[T]):
 
     def typed(self, input: Input, **settings: Any) -> Typed[T]:
         """The value with its message: usage, attempts, finish reason."""
-        return run(self._flow(input, settings))  # type: ignore[no-any-return]
+        return run(self._flow(input, settings))
 
     async def atyped(self, input: Input, **settings: Any) -> Typed[T]:
         """`typed` in the async world."""
-        return await arun(self._flow(input, settings))  # type: ignore[no-any-return]
+        return await arun(self._flow(input, settings))
 
     def batch(
         self,
@@ -95,7 +97,7 @@ class OutputModel(Generic[T]):
         """The values of many inputs, in order; see `ChatModel.batch`."""
         limit, plan = checked(max_concurrency, errors), self._model._plan()
         results = gather(inputs, lambda given: self._flow(given, settings, plan), limit)
-        return finished([r.value if isinstance(r, Typed) else r for r in results], errors)
+        return finished([_value(r) for r in results], errors)
 
     async def abatch(
         self,
@@ -109,7 +111,7 @@ class OutputModel(Generic[T]):
         """`batch` in the async world."""
         limit, plan = checked(max_concurrency, errors), self._model._plan()
         results = await agather(inputs, lambda given: self._flow(given, settings, plan), limit)
-        return finished([r.value if isinstance(r, Typed) else r for r in results], errors)
+        return finished([_value(r) for r in results], errors)
 
     def stream(self, input: Input, config: Any = None, **settings: Any) -> OutputStream[T]:
         """The value while it is written: an iterator of partial values (plain dicts, lists, strings); `.value` at the end."""
@@ -143,8 +145,8 @@ class _Reading(Generic[T]):
     def value(self) -> Any:
         """The partial value so far."""
         value = self._partial.value
-        if self.output.wrapped and isinstance(value, dict):
-            return value.get("value")  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+        if self.output.wrapped and is_object(value):
+            return value.get("value")
         return value
 
 
@@ -209,6 +211,11 @@ class AsyncOutputStream(Generic[T]):
         async for _ in self:
             pass
         return _checked(self._reading.output, self._stream.message)
+
+
+def _value(result: Any) -> Any:
+    """The value of a typed answer; an error as it is."""
+    return result if isinstance(result, Exception) else result.value
 
 
 def _checked(output: Output[T], message: AIMessage) -> T:

@@ -1,5 +1,5 @@
-"""Anthropic Messages by hand-written cases: each has the answer as JSON, the same as a stream, and the message; one runner
-checks them all. Then answers, streams and errors that are not as they should be.
+"""Anthropic Messages by hand-written cases: each has the answer as JSON, the same as a stream, and the message; one
+runner checks them all. Then answers, streams and errors that are not as they should be.
 """
 
 from __future__ import annotations

@@ -308,9 +308,9 @@ def test_results_without_a_known_call() -> None:
             "role": "user",
             "parts": [
                 {"functionResponse": {"name": "f", "response": {"output": "1"}}},
+                {"functionResponse": {"name": "lost", "id": "lost", "response": {"output": "2"}}},
             ],
         },
-        {"role": "user", "parts": [{"functionResponse": {"name": "lost", "id": "lost", "response": {"output": "2"}}}]},
         {"role": "user", "parts": [{"text": "and?"}]},
     ]
     assert "answers calls by name" in warned(HumanMessage([ToolResult("lost", "2")]))
@@ -707,7 +707,9 @@ def test_usage(wire: dict[str, Any], counts: Any) -> None:
 
 
 def test_several_candidates() -> None:
-    message = decode({"candidates": [{"content": {"parts": [{"text": t}]}, "finishReason": f} for t, f in (("a", "STOP"), ("b", 2))]})
+    message = decode(
+        {"candidates": [{"content": {"parts": [{"text": t}]}, "finishReason": f} for t, f in (("a", "STOP"), ("b", 2))]}
+    )
     assert (message.text, message.finish_reason) == ("a", "stop")
     assert [(m.text, m.finish_reason, m.provider) for m in message.alternatives] == [("b", "length", "google")]
 
@@ -744,7 +746,10 @@ def test_citations_are_placed_in_characters() -> None:
             ],
         }
     }
-    message = decode(chunk({"text": "größe "}, {"text": "", "thoughtSignature": "S"}, {"text": "second"}, finish="STOP", meta=meta))
+    message = decode(
+        chunk({"text": "größe "}, {"text": "", "thoughtSignature": "S"}, {"text": "second"}, finish="STOP", meta=meta)
+    )
+
     def data(n: int, **more: Any) -> dict[str, Any]:
         return {"google": {"groundingChunkIndex": n, **more}}
 
@@ -934,7 +939,9 @@ def test_arguments_that_come_in_pieces() -> None:
 
 @pytest.mark.parametrize("path", ["nowhere", "$.a[9999999999]", "$[0]", None])
 def test_arguments_that_name_no_place_are_a_protocol_error(path: Any) -> None:
-    data = sse(chunk({"functionCall": {"name": "f", "partialArgs": [{"jsonPath": path, "stringValue": "x"}]}}, finish="STOP"))
+    data = sse(
+        chunk({"functionCall": {"name": "f", "partialArgs": [{"jsonPath": path, "stringValue": "x"}]}}, finish="STOP")
+    )
     with pytest.raises(ProtocolError, match="partialArgs"):
         run(data)
 
@@ -961,7 +968,11 @@ def test_a_character_split_over_two_chunks() -> None:
 def test_grounding_of_a_stream_is_placed_at_its_end() -> None:
     support = {"segment": {"startIndex": 2, "endIndex": 4, "text": "bc"}, "groundingChunkIndices": [0]}
     meta = {"groundingMetadata": {"groundingChunks": [{"web": {"uri": "u"}}], "groundingSupports": [support]}}
-    stream = [chunk({"text": "a "}, meta={"groundingMetadata": {}}), chunk({"text": "bc"}, meta=meta), chunk(finish="STOP")]
+    stream = [
+        chunk({"text": "a "}, meta={"groundingMetadata": {}}),
+        chunk({"text": "bc"}, meta=meta),
+        chunk(finish="STOP"),
+    ]
     citation = Citation(url="u", start=2, end=4, provider_data={"google": {"groundingChunkIndex": 0}})
     assert fold(run(sse(*stream))).content == [Text("a bc", (citation,))]
 
@@ -1078,7 +1089,9 @@ def test_the_other_spelling_of_a_request() -> None:
         "generation_config": {"max_output_tokens": 5, "thinking_config": {"thinking_level": "LOW"}},
         "safety_settings": None,
     }  # fmt: skip
-    read = Google().decode_request(body, "/v1/projects/p/locations/l/publishers/google/models/gemini-3-pro:generateContent")
+    read = Google().decode_request(
+        body, "/v1/projects/p/locations/l/publishers/google/models/gemini-3-pro:generateContent"
+    )
     assert read == call(
         SystemMessage("s"),
         HumanMessage("hi"),

@@ -22,7 +22,7 @@ from .google_ollama_talk import SECRET, generated
 
 MODELS = ["gemini-2.5-flash", "gemini-3-pro-preview", "gemini-flash-latest", "tunedModels/x"]
 TOP = {"contents", "systemInstruction", "tools", "toolConfig", "generationConfig", "serviceTier", "labels", "store"}
-quick = run_with(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck))
+quick = run_with(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @functools.cache
@@ -37,8 +37,7 @@ def encoded(call: Call, **options: Any) -> dict[str, Any] | None:
     """The body; None where the call is refused before anything is sent."""
     try:
         request = Google(**options).encode(call)
-    except UsageError as error:
-        assert error.argument
+    except UsageError:
         return None
     assert Google(**options).encode(call) == request
     found: dict[str, Any] = json.loads(request.body)

@@ -155,7 +155,7 @@ def test_cut_streams_raise(records: list[dict[str, Any]], oracle: Any, score: An
 #: - one content that holds function responses and other parts becomes two;
 #: - one tool object with several keys becomes several;
 #: - schemas in the OpenAPI form are sent as JSON Schema (without the titles that say nothing to the model's grammar);
-#: - parts that hold nothing but an empty text, beside others;
+#: - parts that hold nothing but an empty text, beside others or in the instructions;
 #: - `thought: false`; the type of a file by URL, which we add from its name; `includeThoughts: false`;
 #: - the dummy thought signature that Gemini 3 wants on calls without one;
 #: - the case of thinking levels and modalities.
@@ -249,7 +249,7 @@ def normal(body: dict[str, Any]) -> dict[str, Any]:
     system = wire.pop("systemInstruction", None)
     out: dict[str, Any] = {
         "contents": contents(wire.pop("contents", None)),
-        "system": [part(p) for p in as_list(system.get("parts"))] if isinstance(system, dict) else system,
+        "system": [p for p in map(part, as_list(system.get("parts"))) if p != {"text": ""}] if isinstance(system, dict) else system,
         "config": config(wire.pop("generationConfig", None)),
         "tools": tools(wire.pop("tools", None)),
     }

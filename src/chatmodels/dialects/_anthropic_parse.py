@@ -21,7 +21,7 @@ from chatmodels._tools import Tool, as_tool
 from . import _claude
 from ._anthropic_blocks import read_block
 from ._anthropic_request import Profile
-from ._kept import beside, items, kept_dict, mapping, text, text_or_none
+from ._kept import beside, items, kept_dict, mapping, settings_of, text, text_or_none
 
 _MODEL_IN_PATH = re.compile(r"/models/([^/:]+):(stream)?[rR]awPredict")
 
@@ -101,10 +101,12 @@ def _result(part: ToolResult, provider: str) -> ToolMessage:
 def _tool(wire: Any) -> Tool:
     if not is_object(wire):
         raise UsageError("each of 'tools' is an object", argument="body")
-    try:
-        return as_tool(wire)
-    except UsageError:  # a definition that only the provider can judge is sent as it is
-        return Tool(name=text(wire.get("name")) or "tool", kind="provider", raw=wire)
+    if is_object(wire.get("input_schema")) and wire.get("type") in (None, "custom") and text(wire.get("name")):
+        try:
+            return as_tool(wire)
+        except UsageError:  # a definition that only the provider can judge is sent as it is
+            pass
+    return Tool(name=text(wire.get("name")) or text(wire.get("type")) or "tool", kind="provider", raw=wire)
 
 
 # ---- settings
@@ -127,7 +129,7 @@ def _settings(body: dict[str, Any], model: str, profile: Profile) -> Settings:
     _format(body, model, profile, settings, extra)
     if extra:
         settings["extra_body"] = extra
-    return Settings(**settings)
+    return settings_of(settings)
 
 
 def _stop(settings: dict[str, Any], extra: dict[str, Any], value: Any) -> None:

@@ -17,13 +17,13 @@ from chatmodels._json import dumps_text
 from chatmodels._messages import AIMessage
 from chatmodels._output import Output
 from chatmodels._parts import ToolCall
-from chatmodels._schema import for_anthropic, strict_blockers
+from chatmodels._schema import check_schema, for_anthropic, strict_blockers
 from chatmodels._schema_walk import is_object
 from chatmodels._tools import Tool
 
 from . import _claude
 from ._anthropic_parts import AnthropicTurns
-from ._kept import items, kept_dict, mapping, text_or_none
+from ._kept import items, kept_dict, mapping, text, text_or_none
 from ._openai_chat_request import merge
 
 #: From this API version on, `temperature`, `top_p` and `top_k` are gone.
@@ -141,7 +141,8 @@ class Encoder:
         return headers
 
     def betas(self, body: dict[str, Any]) -> list[str]:
-        found = [_TOOL_BETAS[t["type"]] for t in items(body.get("tools")) if mapping(t).get("type") in _TOOL_BETAS]
+        types = [text(mapping(t).get("type")) for t in items(body.get("tools"))]
+        found = [_TOOL_BETAS[t] for t in types if t in _TOOL_BETAS]
         if body.get("mcp_servers") and _TOOL_BETAS["mcp_toolset"] not in found:
             found.append("mcp-client-2025-04-04")
         if self.turns.files:
@@ -278,6 +279,7 @@ class Encoder:
         kind = wanted.get("type")
         inner = mapping(wanted.get("json_schema"))
         if kind == "json_schema" and is_object(inner.get("schema")):
+            check_schema(inner["schema"])
             name = text_or_none(inner.get("name")) or "output"
             self.output(Output(name=name, schema=inner["schema"], description=inner.get("description")), body)
         elif kind == "json_object":

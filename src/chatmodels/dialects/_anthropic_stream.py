@@ -40,7 +40,7 @@ from ._anthropic_blocks import (
     usage_of,
 )
 from ._base import Dialect, SSEDecoder, make_error, read_error
-from ._kept import beside, items, keep, mapping, text, text_or_none
+from ._kept import beside, count, items, keep, mapping, text, text_or_none
 
 
 class _Delta(msgspec.Struct):
@@ -150,7 +150,7 @@ class AnthropicStream(SSEDecoder):
 
     def _block_start(self, out: list[Event], event: dict[str, Any]) -> None:
         data = mapping(event.get("content_block"))
-        index = event.get("index")
+        index = count(event.get("index"))
         open_one = self._blocks.pop(index, None)
         if open_one is not None:
             self._close_block(out, open_one)
@@ -167,7 +167,7 @@ class AnthropicStream(SSEDecoder):
     def _block_delta(self, out: list[Event], event: dict[str, Any]) -> None:
         delta = mapping(event.get("delta"))
         kind = text(delta.get("type"))
-        block = self._blocks.get(event.get("index"))
+        block = self._blocks.get(count(event.get("index")))
         if block is None:
             if kind not in _WITHOUT_START:
                 raise ProtocolError(
@@ -175,7 +175,7 @@ class AnthropicStream(SSEDecoder):
                     data=dumps_text(event),
                     provider=self._provider,
                 )
-            block = self._blocks[event.get("index")] = self._open_block(out, {"type": _WITHOUT_START[kind]})
+            block = self._blocks[count(event.get("index"))] = self._open_block(out, {"type": _WITHOUT_START[kind]})
         handle = _DELTAS.get((block.kind, kind))
         if handle is not None:
             handle(self, out, block, delta)
@@ -183,7 +183,7 @@ class AnthropicStream(SSEDecoder):
             _grow(block, delta)
 
     def _block_stop(self, out: list[Event], event: dict[str, Any]) -> None:
-        block = self._blocks.pop(event.get("index"), None)
+        block = self._blocks.pop(count(event.get("index")), None)
         if block is not None:
             self._close_block(out, block)
 

@@ -22,7 +22,7 @@ from chatmodels._tools import Tool, as_tool
 from ._bedrock_blocks import read_block, with_cache
 from ._bedrock_models import output_form
 from ._bedrock_request import Profile
-from ._kept import beside, items, mapping, text
+from ._kept import beside, items, mapping, settings_of, text
 
 _MODEL_IN_PATH = re.compile(r"/model/([^/]+)/converse(-stream)?")
 
@@ -105,7 +105,12 @@ def _tool(wire: Any) -> Tool:
     if not is_object(wire):
         raise UsageError("each of 'tools' is an object", argument="body")
     spec = mapping(wire.get("toolSpec"))
-    if spec and not beside(spec, "name", "description", "inputSchema", "strict"):
+    schema = mapping(spec.get("inputSchema")).get("json")
+    if (
+        text(spec.get("name"))
+        and is_object(schema)
+        and not beside(spec, "name", "description", "inputSchema", "strict")
+    ):
         try:
             return as_tool(wire)
         except UsageError:  # a definition that only the provider can judge is sent as it is
@@ -131,7 +136,7 @@ def _settings(body: dict[str, Any], config: dict[str, Any], model: str, profile:
         _output(mapping(body["outputConfig"]), model, profile, settings, extra)
     if extra:
         settings["extra_body"] = extra
-    return Settings(**settings)
+    return settings_of(settings)
 
 
 def _inference(config: dict[str, Any], settings: dict[str, Any], extra: dict[str, Any]) -> None:
@@ -139,7 +144,7 @@ def _inference(config: dict[str, Any], settings: dict[str, Any], extra: dict[str
         if config.get(wire) is not None:
             settings[name] = config[wire]
     if config.get("stopSequences"):
-        settings["stop"] = tuple(config["stopSequences"])
+        settings["stop"] = tuple(items(config["stopSequences"]))
     rest = beside(config, "maxTokens", "temperature", "topP", "stopSequences")
     if rest:
         extra["inferenceConfig"] = rest

@@ -15,7 +15,8 @@ from chatmodels._call import Call, Settings
 from chatmodels._errors import UsageError
 from chatmodels._json import dumps_text
 from chatmodels._output import Output
-from chatmodels._schema import for_anthropic, strict_blockers
+from chatmodels._schema import check_schema, for_anthropic, strict_blockers
+from chatmodels._schema_walk import is_object
 from chatmodels._tools import Tool
 
 from . import _claude
@@ -280,7 +281,8 @@ class Encoder:
         wanted = settings.response_format or {}
         inner = mapping(wanted.get("json_schema"))
         kind = wanted.get("type")
-        if kind == "json_schema" and isinstance(inner.get("schema"), dict):
+        if kind == "json_schema" and is_object(inner.get("schema")):
+            check_schema(inner["schema"])
             name = text_or_none(inner.get("name")) or "output"
             self.output(Output(name=name, schema=inner["schema"], description=inner.get("description")), body)
         elif kind == "json_object":

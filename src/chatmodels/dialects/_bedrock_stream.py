@@ -151,7 +151,7 @@ class BedrockStream(Decoder):
         return found
 
     def _start(self, out: list[Event], event: dict[str, Any]) -> None:
-        index, start = event.get("contentBlockIndex"), mapping(event.get("start"))
+        index, start = count(event.get("contentBlockIndex")), mapping(event.get("start"))
         tool = mapping(start.get("toolUse"))
         if tool and tool.get("type") != "server_tool_use":
             self._calls = True
@@ -168,7 +168,7 @@ class BedrockStream(Decoder):
                 self._block(index, "whole").data[key] = dict(mapping(value))
 
     def _delta(self, out: list[Event], event: dict[str, Any]) -> None:
-        index, delta = event.get("contentBlockIndex"), mapping(event.get("delta"))
+        index, delta = count(event.get("contentBlockIndex")), mapping(event.get("delta"))
         for key, value in delta.items():
             handle = _DELTAS.get(key)
             if handle is None or (key == "toolUse" and (index, "whole") in self._blocks):
@@ -209,7 +209,7 @@ class BedrockStream(Decoder):
                 out.append(PartInfo(index=place, **known))
 
     def _stop(self, out: list[Event], event: dict[str, Any]) -> None:
-        index = event.get("contentBlockIndex")
+        index = count(event.get("contentBlockIndex"))
         for key in [k for k in self._blocks if k[0] == index]:
             self._close_block(out, self._blocks.pop(key))
 

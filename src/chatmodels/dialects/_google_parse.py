@@ -23,7 +23,7 @@ from chatmodels._schema_walk import is_array, is_object, map_children
 from chatmodels._tools import Tool
 
 from ._google_answer import Assembler
-from ._google_wire import is_modern, number
+from ._google_wire import MADE_ID, is_modern, number
 
 _PATH = re.compile(r"/(?:(tunedModels|endpoints)/|models/)([^/:?]+(?:%3A[^/:?]*)?):(\w+)", re.IGNORECASE)
 _SNAKE = re.compile(r"_([a-z0-9])")
@@ -167,10 +167,13 @@ class _Reader:
         )
 
     def _call_id(self, ident: Any, name: str) -> str:
-        for call in self._waiting:
-            if call.id == ident or (ident is None and call.name == name):
-                self._waiting.remove(call)
-                return call.id
+        if ident is None:  # calls that came without an id first
+            fits = sorted((c for c in self._waiting if c.name == name), key=lambda c: not MADE_ID.fullmatch(c.id))
+        else:
+            fits = [c for c in self._waiting if c.id == ident]
+        if fits:
+            self._waiting.remove(fits[0])
+            return fits[0].id
         return str(ident or "")
 
 

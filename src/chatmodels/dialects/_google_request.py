@@ -6,7 +6,6 @@ reference, checked 2026-11.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import quote
@@ -42,7 +41,7 @@ from chatmodels._parts import (
 from chatmodels._schema_walk import is_object
 
 from ._google_settings import Warnings, settings_body, tools_body
-from ._google_wire import is_modern
+from ._google_wire import MADE_ID, is_modern
 from ._openai_chat_request import merge
 from ._turns import has_foreign_citations, legacy_calls
 
@@ -62,8 +61,6 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 #: (ai.google.dev/gemini-api/docs/thought-signatures, "FAQs", 2026-11): without one, Gemini 3 refuses the
 #: history of another model.
 _NO_SIGNATURE = "c2tpcF90aG91Z2h0X3NpZ25hdHVyZV92YWxpZGF0b3I="
-#: Ids that decoding made up (by position), which Google never saw.
-_MADE_ID = re.compile(r"call_\d+")
 _FILES = "https://generativelanguage.googleapis.com/v1beta/"
 _ROLES = {"user": "user", "human": "user", "assistant": "model", "ai": "model", "model": "model"}
 _SYSTEM = ("system", "developer")
@@ -271,7 +268,7 @@ class Encoder(Warnings):
             self.warn(f"{where}: {self.provider} takes arguments only as an object: the text is sent inside one")
             args = {"input": args}
         wire: dict[str, Any] = {"name": part.name or "unknown", "args": args}
-        if part.id and not _MADE_ID.fullmatch(part.id):
+        if part.id and not MADE_ID.fullmatch(part.id):
             wire["id"] = part.id
         self._calls.append((part.id, wire["name"]))
         return {"functionCall": wire}
@@ -344,7 +341,7 @@ class Encoder(Warnings):
             name = ident or "unknown"
             self.warn(f"{self._where}: {self.provider} answers calls by name, and none is known: {name!r} is sent")
         response: dict[str, Any] = {"name": name}
-        if ident and not _MADE_ID.fullmatch(ident):
+        if ident and not MADE_ID.fullmatch(ident):
             response["id"] = ident
         texts, media = self._result_content(result.content)
         response["response"] = _response("".join(texts), result.is_error)

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+import msgspec
+
+from chatmodels._call import Settings
+from chatmodels._errors import UsageError
 from chatmodels._schema_walk import is_array, is_object
 
 
@@ -63,3 +67,12 @@ def count(value: Any) -> int | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     return int(value)
+
+
+def settings_of(read: dict[str, Any]) -> Settings:
+    """Settings from the fields of a request; a UsageError names the one whose value has the wrong type."""
+    try:
+        msgspec.convert(read, Settings)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"the request has a setting of the wrong type: {error}", argument="body") from error
+    return Settings(**read)

@@ -29,7 +29,7 @@ from .._events import (
 )
 from .._content import opaque
 from .._fold import Fold
-from .._json import decode_as, dumps_text, is_array, is_object, loads
+from .._json import decode_as, dumps_text, is_array, is_object, loads, objects
 from .._parts import Part, Text
 from .._usage import Usage
 from ._base import Dialect, SSEDecoder, make_error, read_error
@@ -255,16 +255,20 @@ class ChatStream(SSEDecoder):
             value = getattr(delta, name)
             if value is not None:
                 reader(self, out, state, value)
-        for call in delta.tool_calls if is_array(delta.tool_calls) else (delta.tool_calls,):
-            if is_object(call):
-                self._call(out, state, call)
-        legacy = delta.function_call
-        if is_object(legacy) and not any(not c.legacy for c in state.calls):
-            self._call(out, state, {"index": "legacy", "function": legacy}, legacy=True)
+        for call in _calls(delta.tool_calls):
+            self._call(out, state, call)
+        if is_object(delta.function_call):
+            self._legacy(out, state, delta.function_call)
         kept = message_data(delta)
         if kept:
             state.kept = add_data(state.kept, kept)
             out.append(MessageInfo({self.dialect.provider: {"message": state.kept}}, state.number))
+
+    def _legacy(self, out: list[Event], state: _State, wire: dict[str, Any]) -> None:
+        """A call in the manner of 2023; hosts that tell every call in both manners mean one."""
+        if any(not c.legacy for c in state.calls) or not (wire.get("name") or state.calls):
+            return
+        self._call(out, state, {"index": "legacy", "function": wire}, legacy=True)
 
     def _call(self, out: list[Event], state: _State, wire: dict[str, Any], legacy: bool = False) -> None:
         function = wire.get("function")
@@ -371,6 +375,7 @@ class ChatStream(SSEDecoder):
         out: list[Event] = []
         state = _State(number)
         self._sources = body
+        delta.tool_calls = [{**c, "index": n} for n, c in enumerate(_calls(delta.tool_calls))]
         self._delta(out, state, delta)
         self._last_info(out, state)
         return out
@@ -383,6 +388,10 @@ def parts_of(dialect: Dialect, delta: Delta, body: Body, number: int) -> list[Pa
         folding.add(event)
     content = folding.choice(number).content()
     return content if is_array(content) else [Text(content)] if content else []  # type: ignore[list-item]
+
+
+def _calls(given: Any) -> list[dict[str, Any]]:
+    return [given] if is_object(given) else objects(given)
 
 
 def _ending(state: _State) -> ChoiceFinish:

@@ -1,0 +1,137 @@
+"""The loop behind `run_tools`: ask, run the tools that the model calls, feed their results back, until it answers. Pure flow.
+
+Running a tool is an effect: the sync driver runs several in threads, the async one as tasks, so that parallel calls are parallel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from ._call import Call
+from ._calls import Plan, call_flow
+from ._errors import UsageError
+from ._flow import Ask, Flow
+from ._json import is_array
+from ._messages import AIMessage, Message, ToolMessage
+from ._parts import PART_TYPES, InvalidToolCall, ToolCall
+from ._tools import Tool
+from ._usage import Usage
+
+#: Decides about a call before it runs: True lets it run, False refuses it, a str refuses it with that text.
+Approve = Callable[[ToolCall], "bool | str"]
+#: Runs calls; gives one result (or exception) each, in order.
+RunAll = Callable[[list[tuple[Tool, ToolCall]]], list[Any]]
+
+
+class ToolRun(msgspec.Struct, frozen=True, kw_only=True):
+    """What a tool loop did. `message` is the last answer; `messages` the whole conversation with it; `steps` the number of
+    answers. `stopped` is True when the step limit ended it while the model still wanted to call tools."""
+
+    message: AIMessage
+    messages: list[Message]
+    steps: int
+    stopped: bool = False
+    usage: Usage | None = None
+
+    @property
+    def text(self) -> str:
+        """The text of the last answer."""
+        return self.message.text
+
+
+class Runners(msgspec.Struct, frozen=True):
+    """How tools are run, in each world."""
+
+    run_all: RunAll
+    arun_all: Any
+
+
+def tool_flow(plan: Plan, call: Call, approve: Approve | None, max_steps: int, runners: Runners) -> Flow[ToolRun]:
+    """Ask and run tools until the model answers without calling one, or `max_steps` answers have come."""
+    tools = {t.name: t for t in call.tools}
+    _check_tools(call.tools)
+    usage: Usage | None = None
+    step = 0
+    while True:
+        message = yield from call_flow(plan, call)
+        step += 1
+        usage = message.usage if usage is None or message.usage is None else usage + message.usage
+        said: list[Message] = [*call.messages, message]
+        calls = message.tool_calls
+        if not calls or step >= max_steps or message.finish_reason == "length":
+            return ToolRun(message=message, messages=said, steps=step, stopped=bool(calls), usage=usage)
+        results = yield from _results(calls, tools, approve, runners)
+        call = msgspec.structs.replace(call, messages=(*said, *results))
+
+
+def _check_tools(tools: Sequence[Tool]) -> None:
+    if not tools:
+        raise UsageError("there are no tools to run: give them with with_tools(...) or tools=", argument="tools")
+    for one in tools:
+        if one.kind == "function" and one.function is None:
+            raise UsageError(
+                f"{one.name} is only a definition, it has no function to run: give a function, or handle its calls yourself",
+                argument="tools",
+            )
+
+
+def _results(
+    calls: Sequence[ToolCall | InvalidToolCall], tools: dict[str, Tool], approve: Approve | None, runners: Runners
+) -> Flow[list[Message]]:
+    """One ToolMessage for each call, in order: what the tool gave, or why it could not be run."""
+    answers: dict[int, Message] = {}
+    good: list[tuple[int, Tool, ToolCall]] = []
+    for index, call in enumerate(calls):
+        refusal = _refusal(call, tools, approve)
+        if refusal is None and isinstance(call, ToolCall):
+            good.append((index, tools[call.name], call))
+        else:
+            answers[index] = _error(call, refusal or "it could not be run")
+    if good:
+        results = yield Ask(runners.run_all, ([(t, c) for _, t, c in good],), runners.arun_all)
+        for (index, _, call), result in zip(good, results, strict=True):
+            answers[index] = _answer(call, result)
+    return [answers[i] for i in range(len(calls))]
+
+
+def _refusal(call: ToolCall | InvalidToolCall, tools: dict[str, Tool], approve: Approve | None) -> str | None:
+    if call.name not in tools:
+        return f"there is no tool {call.name!r}; there are {', '.join(sorted(tools))}"
+    if isinstance(call, InvalidToolCall):
+        return call.error
+    allowed = True if approve is None else approve(call)
+    if allowed is True:
+        return None
+    return allowed if isinstance(allowed, str) else "the user did not allow this call"
+
+
+def _error(call: ToolCall | InvalidToolCall, why: str) -> ToolMessage:
+    return ToolMessage(f"Error: {why}", tool_call_id=call.id, is_error=True, name=call.name)
+
+
+def _answer(call: ToolCall, result: Any) -> Message:
+    if isinstance(result, BaseException):
+        return _error(call, f"{type(result).__name__}: {result}")
+    if isinstance(result, ToolMessage):
+        return msgspec.structs.replace(result, tool_call_id=call.id)
+    return ToolMessage(content_of_result(result), tool_call_id=call.id, name=call.name)
+
+
+def content_of_result(result: Any) -> Any:
+    """What a tool gave, as the content of a message: text and parts as they are, everything else as JSON."""
+    if isinstance(result, str):
+        return result
+    if isinstance(result, PART_TYPES):
+        return [result]
+    if is_array(result) and result and all(isinstance(p, PART_TYPES) for p in result):
+        return result
+    dump = getattr(result, "model_dump_json", None)
+    if dump is not None:
+        return dump()
+    try:
+        return msgspec.json.encode(result).decode()
+    except (TypeError, msgspec.MsgspecError):
+        return str(result)
