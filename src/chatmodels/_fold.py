@@ -121,13 +121,12 @@ class _Choice:
 
     def building(self, index: int, kind: str) -> _Building:
         found = self.parts.get(index)
-        if found is None or (found.kind != kind and found.kind != "part"):
+        if found is None or found.kind not in (kind, "part"):
             found = self.parts[index] = _Building(kind)
         return found
 
-    def content(self) -> str | list[Part]:
-        parts = [p for i in sorted(self.parts) if (p := self.parts[i].done()) is not None]
-        return plain(parts)
+    def made(self) -> list[Part]:
+        return [p for i in sorted(self.parts) if (p := self.parts[i].done()) is not None]
 
 
 def _nowhere(text: str) -> int:
@@ -269,7 +268,7 @@ class Fold:
         choice = self._choices.get(number) or _Choice()
         data = merge_data(self.provider_data, choice.provider_data)
         return AIMessage(
-            choice.content(),
+            plain(choice.made()),
             id=self.id,
             model=self.model,
             finish_reason=finish.reason if finish else None,

@@ -64,7 +64,11 @@ class AnswerWriter(PartWriter):
         wire: dict[str, Any] = {"role": "assistant", "content": self._texts(content)}
         for position, part in enumerate(content):
             where = f"{self._where}.content[{position}]"
-            _ANSWER_PARTS.get(type(part), AnswerWriter.answer_other)(self, part, wire, message, where)
+            write = _ANSWER_PARTS.get(type(part))
+            if write is None:
+                self.answer_other(part, wire, message, where)
+            else:
+                write(self, part, wire, message, where)
         if wire["content"] is None and not any(k in wire for k in _SAID):
             wire["content"] = ""
         return wire

@@ -22,8 +22,7 @@ from .._parts import Audio, InvalidToolCall, Part, Reasoning, Refusal, ToolCall
 from .._tools import Tool, as_tool
 from ._openai_chat_parts import Profile
 from ._openai_chat_request import Encoder
-from ._openai_chat_wire import call_data, reasoning_text
-from ._openai_chat_wire import Delta
+from ._openai_chat_wire import Delta, call_data, reasoning_text
 
 _SAME = frozenset(Settings.__struct_fields__) - {
     "stop",
@@ -126,7 +125,7 @@ class RequestReader:
         return ChatMessage(self._content(wire.get("content")), role=wire["role"], name=name)
 
     def _assistant(self, wire: dict[str, Any], name: str | None) -> Message:
-        parts = [*self._reasoning(wire)]
+        parts: list[Part] = [*self._reasoning(wire)]
         content = self._content(wire.get("content"))
         parts += AIMessage(content).parts
         if isinstance(wire.get("refusal"), str) and wire["refusal"]:

@@ -170,8 +170,8 @@ class PartWriter:
 
     def file(self, part: File, where: str) -> dict[str, Any] | None:
         if part.file_id is not None:
-            file = {"file_id": part.file_id, "filename": part.name} if part.name else {"file_id": part.file_id}
-            return self.cached(part, {"type": "file", "file": file})
+            named = {"filename": part.name} if part.name else {}
+            return self.cached(part, {"type": "file", "file": {"file_id": part.file_id, **named}})
         url, suffix = part.url, "pdf"
         if part.data is not None:
             kind = media_type(part.data, part.media_type)
@@ -180,7 +180,7 @@ class PartWriter:
             url, suffix = f"data:{kind};base64,{part.base64}", _SUFFIXES.get(kind, kind.rpartition("/")[2])
         elif "file_url" not in self.profile.media:
             raise self.cannot(where, "a file by URL", "give its bytes: File(data=...) or File.from_path(...)")
-        file = {"filename": part.name or f"file.{suffix}", "file_data": url}
+        file: dict[str, Any] = {"filename": part.name or f"file.{suffix}", "file_data": url}
         return self.cached(part, {"type": "file", "file": file})
 
     def refused(self, part: Refusal, where: str) -> dict[str, Any] | None:

@@ -80,9 +80,7 @@ class Encoder(AnswerWriter):
     ) -> None:
         content = message.content
         if is_array(content) and _has_results(message):
-            for part in content:
-                if isinstance(part, ToolResult):
-                    out.append(self.tool_result(part, images))
+            out += [self.tool_result(p, images) for p in content if isinstance(p, ToolResult)]
             content = [p for p in content if not isinstance(p, ToolResult)]
             if not content:
                 return

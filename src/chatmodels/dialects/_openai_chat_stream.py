@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .._content import opaque
 from .._events import (
     AudioDelta,
     ChoiceFinish,
@@ -27,10 +28,9 @@ from .._events import (
     UsageSoFar,
     Warned,
 )
-from .._content import opaque
 from .._fold import Fold
 from .._json import decode_as, dumps_text, is_array, is_object, loads, objects
-from .._parts import Part, Text
+from .._parts import Part
 from .._usage import Usage
 from ._base import Dialect, SSEDecoder, make_error, read_error
 from ._openai_chat_wire import (
@@ -126,14 +126,10 @@ class ChatStream(SSEDecoder):
             self._start(out, body)
         if body.usage is not None or body.x_groq is not None:
             self._use(out, body)
-        choices = body.choices
-        if choices:
-            for choice in choices:
-                if choice is not None:
-                    self._choice(out, choice)
-            if body.error:
-                self._fail(body.error, payload)
-        elif choices is None or body.error:
+        for choice in body.choices or ():
+            if choice is not None:
+                self._choice(out, choice)
+        if not body.choices or body.error:
             self._odd(out, name, payload, body)
         if body.search_results is not None or body.citations is not None:
             self._sources = body
@@ -170,7 +166,7 @@ class ChatStream(SSEDecoder):
             out.append(UsageSoFar(self._usage))
 
     def _odd(self, out: list[Event], name: bytes, payload: bytes, body: Body) -> None:
-        """An event without choices: an error, a wrapped chunk, or something new that says nothing."""
+        """An event without choices: an error, usage alone, a wrapped chunk, or something new that says nothing."""
         if body.error:
             self._fail(body.error, payload)
         if is_object(body.data) and "choices" in body.data:
@@ -216,7 +212,7 @@ class ChatStream(SSEDecoder):
         ):
             if text:
                 index = state.kinds.get("text")
-                out.append(TextDelta(text, state.place("text") if index is None else index, state.number))  # type: ignore[arg-type]
+                out.append(TextDelta(text, state.place("text") if index is None else index, state.number))
         else:
             self._mixed(out, state, delta)
         if delta.tool_calls is not None or _rare(delta):
@@ -386,8 +382,7 @@ def parts_of(dialect: Dialect, delta: Delta, body: Body, number: int) -> list[Pa
     folding = Fold()
     for event in ChatStream(dialect).whole(delta, body, number):
         folding.add(event)
-    content = folding.choice(number).content()
-    return content if is_array(content) else [Text(content)] if content else []  # type: ignore[list-item]
+    return folding.choice(number).made()
 
 
 def _calls(given: Any) -> list[dict[str, Any]]:
