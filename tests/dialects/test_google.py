@@ -21,7 +21,7 @@ from chatmodels._errors import (
     UsageError,
 )
 from chatmodels._events import End, Event, Start, TextDelta, ToolCallDelta, UsageSoFar
-from chatmodels._fold import Fold, fold
+from chatmodels._fold import fold
 from chatmodels._messages import AIMessage, ChatMessage, FunctionMessage, HumanMessage, SystemMessage, ToolMessage
 from chatmodels._output import Output
 from chatmodels._parts import (
@@ -866,11 +866,8 @@ def test_a_plain_answer_in_place_of_a_stream() -> None:
 def test_every_cut_before_the_end_raises(whole: bytes) -> None:
     last = whole.rindex(b"finishReason")
     for at in [*range(0, last, 5), last - 1]:
-        decoder = Google().stream_decoder()
-        seen = Fold()
         with pytest.raises(IncompleteStream):
-            for event in [*decoder.feed(whole[:at]), *decoder.close(), *decoder.close()]:
-                seen.add(event)
+            run(whole[:at])
 
 
 def test_an_array_that_is_not_closed_raises() -> None:

@@ -247,9 +247,10 @@ def tools(value: Any) -> list[Any]:
 def normal(body: dict[str, Any]) -> dict[str, Any]:
     wire = camel(body)
     system = wire.pop("systemInstruction", None)
+    said = system.get("parts") if isinstance(system, dict) else []
     out: dict[str, Any] = {
         "contents": contents(wire.pop("contents", None)),
-        "system": [p for p in map(part, as_list(system.get("parts"))) if p != {"text": ""}] if isinstance(system, dict) else system,
+        "system": [p for p in map(part, as_list(said)) if p != {"text": ""}],
         "config": config(wire.pop("generationConfig", None)),
         "tools": tools(wire.pop("tools", None)),
     }

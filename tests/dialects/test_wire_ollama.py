@@ -159,7 +159,8 @@ def test_requests_survive(records: list[dict[str, Any]]) -> None:
         again = Ollama().encode(Ollama().decode_request(body, "/api/chat"))
         assert normal(loads(again.body)) == normal(body), record["id"]
         names = [
-            (a.get("tool_name"), b.get("tool_name")) for a, b in zip(loads(again.body)["messages"], body["messages"], strict=True)
+            (a.get("tool_name"), b.get("tool_name"))
+            for a, b in zip(loads(again.body)["messages"], body["messages"], strict=True)
         ]
         assert all(theirs in (None, ours) for ours, theirs in names)
     assert seen > 30
