@@ -17,6 +17,7 @@ from chatmodels._fold import fold
 from chatmodels._messages import AIMessage
 from chatmodels._schema import for_anthropic
 from chatmodels.dialects._base import events_of
+from chatmodels.dialects._kept import mapping
 from chatmodels.dialects.bedrock import BedrockConverse
 
 from . import wire_records as wire
@@ -123,6 +124,8 @@ def blocks(content: Any) -> list[Any]:
             block = {"text": block["text"]}
         if block == {"text": ""}:
             continue
+        if mapping(block.get("toolUse")).get("type") == "tool_use":
+            block = {"toolUse": {k: v for k, v in block["toolUse"].items() if k != "type"}}
         if "toolResult" in block:
             inner = dict(block["toolResult"])
             inner["content"] = blocks(inner.get("content"))

@@ -178,8 +178,13 @@ def _tool_use(block: dict[str, Any], provider: str) -> Part:
             args=inner.get("input"),
             provider_data={provider: {"block": block}},
         )
+    return tool_call(ident, name, inner.get("input"), provider_data=keep(provider, "extra", call_extra(inner)))
+
+
+def call_extra(inner: dict[str, Any]) -> dict[str, Any]:
+    """What a call has beside our fields. "tool_use" is what a call is anyway (and no word of the service model)."""
     extra = beside(inner, "name", "toolUseId", "input")
-    return tool_call(ident, name, inner.get("input"), provider_data=keep(provider, "extra", extra))
+    return {k: v for k, v in extra.items() if (k, v) != ("type", "tool_use")}
 
 
 def server_kind(name: str) -> str:

@@ -130,20 +130,18 @@ class BedrockTurns(Turns):
     # -- media
 
     def media(self, part: Image | File | Video | Audio, key: str, types: dict[str, str], where: str) -> list[Block]:
-        inner: Block = {}
-        kind = part.media_type
-        form = types.get(kind or "")
         extra = kept_dict(part, self.provider, "extra")
         as_text = bool(extra.get("source_is_text"))
-        if form is None and not (key == "document" and kind is None and (as_text or part.data is None)):
-            raise self.cannot(
-                where, kind or f"{key} data of an unknown type", f"give media_type= of {', '.join(types)}"
-            )
-        if form is not None:
-            inner["format"] = form
+        source = {"text": (part.data or b"").decode()} if as_text else self.source(part, where)
+        form = types.get(part.media_type or "")
+        inner: Block = {} if form is None else {"format": form}
         if key == "document":
             inner["name"] = self.document_name(part.name)
-        inner["source"] = {"text": (part.data or b"").decode()} if as_text else self.source(part, where)
+        # The service knows the format of a text, and a document in S3, by itself.
+        if form is None and (part.media_type or key != "document" or not (as_text or part.data is None)):
+            what = part.media_type or f"{key} data of an unknown type"
+            raise self.cannot(where, what, f"give media_type= of {', '.join(types)}")
+        inner["source"] = source
         inner.update({k: v for k, v in extra.items() if k != "source_is_text"})
         return self.block(part, key, inner)
 

@@ -31,8 +31,8 @@ from chatmodels._schema_walk import is_array, is_object
 from chatmodels._usage import Usage
 
 from ._base import Decoder, Dialect, make_error, read_error
-from ._bedrock_blocks import citation_of, finish_of, message_data, read_block, usage_of
-from ._kept import beside, count, keep, mapping, text, text_or_none
+from ._bedrock_blocks import call_extra, citation_of, finish_of, message_data, read_block, usage_of
+from ._kept import count, keep, mapping, text, text_or_none
 
 
 class _Delta(msgspec.Struct):
@@ -157,7 +157,7 @@ class BedrockStream(Decoder):
             self._calls = True
             block = self._block(index, "tool")
             out.append(ToolCallDelta(block.index, text_or_none(tool.get("toolUseId")), text_or_none(tool.get("name"))))
-            extra = keep(self._provider, "extra", beside(tool, "toolUseId", "name", "input"))
+            extra = keep(self._provider, "extra", call_extra(tool))
             if extra:
                 out.append(PartInfo(index=block.index, provider_data=extra))
             return
