@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -45,7 +47,9 @@ def test_the_page_runs(path: Path, page: Page, monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setenv("OPENAI_API_BASE", page.url)
     monkeypatch.delenv("CHATMODELS_MODEL", raising=False)
     monkeypatch.chdir(tmp_path)
-    names: dict[str, Any] = {"__name__": "__docs__"}
+    module = ModuleType("docs_page")  # a real module: dataclasses and pickle look theirs up
+    monkeypatch.setitem(sys.modules, "docs_page", module)
+    names: dict[str, Any] = vars(module)
     for line, code, expected in blocks(path.read_text()):
         out = io.StringIO()
         with contextlib.redirect_stdout(out):
@@ -59,9 +63,9 @@ def test_there_are_blocks_to_run() -> None:
 
 
 def test_the_command_lines_shown_parse() -> None:
-    from chatmodels.cli._args import COMMANDS, chat_parser, models_parser, parser
-
     import shlex
+
+    from chatmodels.cli._args import COMMANDS, chat_parser, models_parser, parser
 
     for path in PAGES:
         for match in BLOCK.finditer(path.read_text()):
