@@ -23,6 +23,16 @@ def server() -> Iterator[Server]:
         yield made
 
 
+@pytest.fixture(scope="session", autouse=True)
+def warm() -> None:
+    """What is imported at the first call takes its time before any deadline begins; tests measure what follows."""
+    import chatmodels._http_async
+    import chatmodels._http_sync
+    from chatmodels._portal import portal
+
+    portal()
+
+
 @pytest.fixture(autouse=True)
 def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """The machine's own proxies and keys are no part of a test."""

@@ -15,7 +15,7 @@ from chatmodels._flow import Timeouts
 from .conftest import KEY, World, chat
 from .servers import Server, answer, chunked, drip, error, event, events, plain, raw, response, silent, sse, unanswering_port
 
-EARLY, LATE = 0.02, 0.25
+EARLY, LATE = 0.02, 0.4
 BODY = json.dumps(answer()).encode()
 PIECES = events("Bon", "jour")
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"

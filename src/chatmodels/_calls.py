@@ -18,6 +18,7 @@ from ._flow import (
     NOW,
     RANDOM,
     WALL_CLOCK,
+    Abortable,
     Deliver,
     Emit,
     Finish,
@@ -116,7 +117,7 @@ class Streaming:
         self.fold = Fold()
         self.heads: list[Event] = []
         self.ledger: Ledger | None = None
-        self.hold: list[Opened] = []
+        self.hold: list[Abortable] = []
         self.left = False
 
     def leave(self) -> None:

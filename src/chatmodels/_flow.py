@@ -44,13 +44,17 @@ class Target(msgspec.Struct, frozen=True):
     authorise: Callable[[HTTPRequest], Generator[Any, Any, dict[str, str]]] | None = None
 
 
-class Opened(Protocol):
-    """An open response. `abort()` may be called at any time, from either world, and closes the connection."""
+class Abortable(Protocol):
+    """A request that is under way. `abort()` may be called at any time, and closes its connection."""
+
+    def abort(self) -> None: ...
+
+
+class Opened(Abortable, Protocol):
+    """An open response."""
 
     status: int
     headers: dict[str, str]
-
-    def abort(self) -> None: ...
 
 
 class Send(msgspec.Struct, frozen=True):
@@ -70,7 +74,7 @@ class Open(msgspec.Struct, frozen=True):
     target: Target
     request: HTTPRequest
     deadline: float | None
-    hold: list[Opened] = []
+    hold: list[Abortable] = []
 
 
 class Read(msgspec.Struct, frozen=True):

@@ -114,8 +114,9 @@ class AsyncPool:
     async def _head(self, effect: Send | Open) -> aiohttp.ClientResponse:
         target, request = effect.target, effect.request
         session = await self._session()
-        until, phase, seconds = head_limit(effect, monotonic())
-        watch = _Watch(until, phase, seconds)
+        watch = _Watch(*head_limit(effect, monotonic()))
+        if isinstance(effect, Open):
+            effect.hold.append(watch)
         try:
             return await session.request(
                 request.method,
@@ -129,7 +130,7 @@ class AsyncPool:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise _send_error(error, target.base_url, target.timeouts.connect) from error
         except asyncio.CancelledError:
-            watch.raise_if_passed()
+            watch.raise_if_ours()
             raise
         finally:
             watch.stop()
@@ -145,7 +146,7 @@ class AsyncPool:
             raise _read_error(error) from error
         except asyncio.CancelledError:
             response.close()
-            watch.raise_if_passed()
+            watch.raise_if_ours()
             raise
         finally:
             watch.stop()
@@ -165,32 +166,39 @@ class _Session:
 
 
 class _Watch:
-    """Cancels the running task at a point in time; the cancelled then turns that into a DeadlineError."""
+    """Cancels the running task at a point in time, or when it is given up; the cancelled then says why."""
 
-    __slots__ = ("_before", "_handle", "_passed", "_phase", "_seconds", "_task")
+    __slots__ = ("_before", "_handle", "_phase", "_seconds", "_task", "_why")
 
     def __init__(self, until: float | None, phase: str, seconds: float | None) -> None:
-        self._passed = False
         self._phase, self._seconds = phase, seconds
+        self._why: str | None = None
         self._handle: asyncio.TimerHandle | None = None
-        self._task = asyncio.current_task()
-        if until is not None and self._task is not None:
-            self._before = self._task.cancelling()
-            self._handle = asyncio.get_running_loop().call_later(until - monotonic(), self._pass)
+        task = asyncio.current_task()
+        assert task is not None, "asyncio code outside of a task"  # noqa: S101
+        self._task, self._before = task, task.cancelling()
+        if until is not None:
+            self._handle = task.get_loop().call_later(until - monotonic(), self._cancel, "passed")
 
-    def _pass(self) -> None:
-        self._passed = True
-        if self._task is not None:
-            self._task.cancel()
+    def _cancel(self, why: str) -> None:
+        self._why = self._why or why
+        self._task.cancel()
+
+    def abort(self) -> None:
+        """Give the request up, from another task."""
+        self._cancel("given up")
 
     def stop(self) -> None:
         if self._handle is not None:
             self._handle.cancel()
 
-    def raise_if_passed(self) -> None:
-        """A DeadlineError in place of our own cancellation; somebody else's cancellation goes on."""
-        if self._passed and self._task is not None and self._task.uncancel() <= self._before:
+    def raise_if_ours(self) -> None:
+        """An error of ours in place of our own cancellation; somebody else's cancellation goes on."""
+        if self._why is None or self._task.uncancel() > self._before:
+            return
+        if self._why == "passed":
             raise DeadlineError(passed(self._phase), phase=self._phase, seconds=self._seconds)
+        raise TransportError("the call was given up", phase="send")
 
 
 class AsyncOpened:

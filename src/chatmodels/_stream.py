@@ -136,8 +136,14 @@ class ChatStream(_Stream):
         self.close()
 
     def close(self) -> None:
-        """Stop: the connection is closed at once, `.message` keeps what came."""
-        self._chunks.close()
+        """Stop: the connection is closed at once, `.message` keeps what came.
+
+        May be called from any thread: a loop that waits for the next chunk in another one ends.
+        """
+        try:
+            self._chunks.close()
+        except ValueError:  # another thread is waiting in it
+            self._state.leave()
 
     def until_done(self) -> AIMessage:
         """Read to the end and give the whole answer."""
@@ -152,14 +158,11 @@ class ChatStream(_Stream):
 class AsyncChatStream(_Stream):
     """The chunks of an answer as they come, in the async world."""
 
-    __slots__ = ("_chunks", "_opened")
+    __slots__ = ("_chunks",)
 
-    def __init__(
-        self, chunks: AsyncGenerator[AIMessageChunk, None], state: Streaming, opened: list[Any] | None = None
-    ) -> None:
+    def __init__(self, chunks: AsyncGenerator[AIMessageChunk, None], state: Streaming) -> None:
         super().__init__(state)
         self._chunks = chunks
-        self._opened = opened
 
     def __aiter__(self) -> Self:
         return self
@@ -174,8 +177,16 @@ class AsyncChatStream(_Stream):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Stop: the connection is closed at once, `.message` keeps what came."""
-        await self._chunks.aclose()
+        """Stop: the connection is closed at once, `.message` keeps what came.
+
+        May be called from another task: a loop that waits for the next chunk there ends.
+        """
+        try:
+            await self._chunks.aclose()
+        except RuntimeError:
+            if not self._chunks.ag_running:  # type: ignore[attr-defined]
+                raise
+            self._state.leave()
 
     close = aclose
 
