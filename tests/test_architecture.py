@@ -30,7 +30,7 @@ FORBIDDEN = {
 
 def storey(module: str) -> int:
     """`_http_sync` -> 4."""
-    head = module.split(".")[0]
+    head = module.partition(".")[0]
     for number, names in STOREYS:
         if any(head == n or head.startswith(n + "_") for n in names):
             return number

@@ -11,98 +11,31 @@ from ._version import __version__
 
 if TYPE_CHECKING:
     from ._errors import (
-        AuthenticationError as AuthenticationError,
+        AuthenticationError,
+        BatchError,
+        ChatModelError,
+        ContentFilterError,
+        ContextTooLongError,
+        DeadlineError,
+        IncompleteStream,
+        OutOfCreditError,
+        OutputError,
+        OverloadedError,
+        ProtocolError,
+        ProviderError,
+        RateLimitError,
+        TransportError,
+        UsageError,
     )
-    from ._errors import (
-        BatchError as BatchError,
-    )
-    from ._errors import (
-        ChatModelError as ChatModelError,
-    )
-    from ._errors import (
-        ContentFilterError as ContentFilterError,
-    )
-    from ._errors import (
-        ContextTooLongError as ContextTooLongError,
-    )
-    from ._errors import (
-        DeadlineError as DeadlineError,
-    )
-    from ._errors import (
-        IncompleteStream as IncompleteStream,
-    )
-    from ._errors import (
-        OutOfCreditError as OutOfCreditError,
-    )
-    from ._errors import (
-        OutputError as OutputError,
-    )
-    from ._errors import (
-        OverloadedError as OverloadedError,
-    )
-    from ._errors import (
-        ProtocolError as ProtocolError,
-    )
-    from ._errors import (
-        ProviderError as ProviderError,
-    )
-    from ._errors import (
-        RateLimitError as RateLimitError,
-    )
-    from ._errors import (
-        TransportError as TransportError,
-    )
-    from ._errors import (
-        UsageError as UsageError,
-    )
-    from ._flow import Timeouts as Timeouts
-    from ._messages import (
-        AIMessage as AIMessage,
-    )
-    from ._messages import (
-        ChatMessage as ChatMessage,
-    )
-    from ._messages import (
-        HumanMessage as HumanMessage,
-    )
-    from ._messages import (
-        Message as Message,
-    )
-    from ._messages import (
-        SystemMessage as SystemMessage,
-    )
-    from ._messages import (
-        ToolMessage as ToolMessage,
-    )
-    from ._model import ChatModel as ChatModel
-    from ._parts import (
-        Audio as Audio,
-    )
-    from ._parts import (
-        File as File,
-    )
-    from ._parts import (
-        Image as Image,
-    )
-    from ._parts import (
-        Reasoning as Reasoning,
-    )
-    from ._parts import (
-        Text as Text,
-    )
-    from ._parts import (
-        ToolCall as ToolCall,
-    )
-    from ._parts import (
-        Video as Video,
-    )
-    from ._results import ChatGeneration as ChatGeneration
-    from ._results import LLMResult as LLMResult
-    from ._stream import AIMessageChunk as AIMessageChunk
-    from ._tools import tool as tool
-    from ._usage import Usage as Usage
-    from .chat_models import ChatLocal as ChatLocal
-    from .chat_models import ChatOpenAI as ChatOpenAI
+    from ._flow import Timeouts
+    from ._messages import AIMessage, ChatMessage, HumanMessage, Message, SystemMessage, ToolMessage
+    from ._model import ChatModel
+    from ._parts import Audio, File, Image, Reasoning, Text, ToolCall, Video
+    from ._results import ChatGeneration, LLMResult
+    from ._stream import AIMessageChunk
+    from ._tools import tool
+    from ._usage import Usage
+    from .chat_models import ChatLocal, ChatOpenAI
 
 _HOMES = {
     "_errors": (
@@ -122,7 +55,46 @@ _HOMES = {
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
-__all__ = sorted([*_HOME_OF, "__version__"])
+__all__ = [
+    "AIMessage",
+    "AIMessageChunk",
+    "Audio",
+    "AuthenticationError",
+    "BatchError",
+    "ChatGeneration",
+    "ChatLocal",
+    "ChatMessage",
+    "ChatModel",
+    "ChatModelError",
+    "ChatOpenAI",
+    "ContentFilterError",
+    "ContextTooLongError",
+    "DeadlineError",
+    "File",
+    "HumanMessage",
+    "Image",
+    "IncompleteStream",
+    "LLMResult",
+    "Message",
+    "OutOfCreditError",
+    "OutputError",
+    "OverloadedError",
+    "ProtocolError",
+    "ProviderError",
+    "RateLimitError",
+    "Reasoning",
+    "SystemMessage",
+    "Text",
+    "Timeouts",
+    "ToolCall",
+    "ToolMessage",
+    "TransportError",
+    "Usage",
+    "UsageError",
+    "Video",
+    "__version__",
+    "tool",
+]
 
 
 def __getattr__(name: str) -> object:

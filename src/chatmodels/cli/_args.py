@@ -54,7 +54,8 @@ def chat_parser() -> argparse.ArgumentParser:
 def models_parser() -> argparse.ArgumentParser:
     """The parser of `chatmodels models`."""
     made = argparse.ArgumentParser(
-        prog="chatmodels models", description="What is configured: providers, and which keys are found (never their values)."
+        prog="chatmodels models",
+        description="What is configured: providers, and which keys are found (never their values).",
     )
     made.add_argument("--json", action="store_true", help="as JSON")
     return made

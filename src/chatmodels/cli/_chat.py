@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
+from importlib import import_module
 from typing import Any
 
 from .._errors import ChatModelError, UsageError
@@ -22,7 +23,7 @@ def converse(given: argparse.Namespace) -> int:
     interactive = sys.stdin.isatty()
     if interactive:
         with contextlib.suppress(ImportError):
-            import readline  # noqa: F401  # line editing and history of input()
+            import_module("readline")  # line editing and history of input()
         sys.stderr.write(f"chatmodels: {model.provider}:{model.model}. {_HELP}\n")
     while True:
         line = _line(interactive)
