@@ -33,7 +33,6 @@ from chatmodels._parts import Audio, File, Image, Opaque, ServerTool, Video
 from chatmodels._schema_walk import is_array, is_object
 from chatmodels._usage import Usage
 
-from ._args import args_text
 from ._base import make_error, read_error
 from ._google_errors import refined
 from ._google_wire import (
@@ -47,6 +46,7 @@ from ._google_wire import (
     recitations,
     usage_of,
 )
+from ._open_calls import args_text, made_id
 
 _MEDIA: dict[str, Any] = {"image": Image, "audio": Audio, "video": Video}
 #: Raw samples, which can be put one after the other; files with a header cannot.
@@ -311,7 +311,7 @@ class Assembler:
         args = wire.get("args")
         call = state.call = _Call(state.new(), args)
         ident = wire.get("id")
-        ident = ident if isinstance(ident, str) and ident else f"call_{state.calls}"
+        ident = ident if isinstance(ident, str) and ident else made_id(state.calls)
         state.calls += 1
         name = str(wire.get("name") or "")
         if wire.get("willContinue") or wire.get("partialArgs"):

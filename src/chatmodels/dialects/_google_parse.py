@@ -18,12 +18,13 @@ from chatmodels._fold import fold
 from chatmodels._inputs import plain
 from chatmodels._json import dumps_text
 from chatmodels._messages import AIMessage, HumanMessage, Message, SystemMessage, ToolMessage
-from chatmodels._parts import Part, Text, ToolCall
+from chatmodels._parts import InvalidToolCall, Part, Text, ToolCall
 from chatmodels._schema_walk import is_array, is_object, map_children
 from chatmodels._tools import Tool
 
 from ._google_answer import Assembler
-from ._google_wire import MADE_ID, is_modern, number
+from ._google_wire import is_modern, number
+from ._open_calls import OpenCalls
 
 _PATH = re.compile(r"/(?:(tunedModels|endpoints)/|models/)([^/:?]+(?:%3A[^/:?]*)?):(\w+)", re.IGNORECASE)
 _SNAKE = re.compile(r"_([a-z0-9])")
@@ -125,7 +126,7 @@ class _Reader:
 
     def __init__(self, provider: str) -> None:
         self._provider = provider
-        self._waiting: list[ToolCall] = []
+        self._calls = OpenCalls()
 
     def content(self, wire: Any) -> list[Message]:
         if not is_object(wire):
@@ -133,7 +134,10 @@ class _Reader:
         wires = _list(wire.get("parts"))
         if wire.get("role") == "model":
             parts = parts_of(self._provider, wires)
-            self._waiting = [p for p in parts if isinstance(p, ToolCall)]
+            self._calls = OpenCalls()
+            for call in parts:
+                if isinstance(call, (ToolCall, InvalidToolCall)):
+                    self._calls.add(call.id, call.name)
             return [AIMessage(plain(parts), provider=self._provider)]
         out: list[Message] = []
         said: list[Any] = []
@@ -151,7 +155,7 @@ class _Reader:
 
     def _result(self, part: dict[str, Any]) -> ToolMessage:
         wire: dict[str, Any] = part["functionResponse"]
-        name = str(wire.get("name") or "")
+        _, ident, name = self._calls.answer(str(wire.get("id") or ""), str(wire.get("name") or ""))
         text, is_error = _result_text(wire.get("response"))
         media = parts_of(self._provider, wire.get("parts"))
         rest = {k: v for k, v in part.items() if k != "functionResponse"}
@@ -160,21 +164,11 @@ class _Reader:
             rest["functionResponse"] = more
         return ToolMessage(
             [Text(text), *media] if media else text,
-            tool_call_id=self._call_id(wire.get("id"), name),
+            tool_call_id=ident,
             is_error=is_error,
             name=name,
             provider_data={self._provider: rest} if rest else None,
         )
-
-    def _call_id(self, ident: Any, name: str) -> str:
-        if ident is None:  # calls that came without an id first
-            fits = sorted((c for c in self._waiting if c.name == name), key=lambda c: not MADE_ID.fullmatch(c.id))
-        else:
-            fits = [c for c in self._waiting if c.id == ident]
-        if fits:
-            self._waiting.remove(fits[0])
-            return fits[0].id
-        return str(ident or "")
 
 
 def _result_text(response: Any) -> tuple[str, bool]:

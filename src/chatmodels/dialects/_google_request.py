@@ -41,7 +41,8 @@ from chatmodels._parts import (
 from chatmodels._schema_walk import is_object
 
 from ._google_settings import Warnings, settings_body, tools_body
-from ._google_wire import MADE_ID, is_modern
+from ._google_wire import is_modern
+from ._open_calls import OpenCalls, is_made
 from ._openai_chat_request import merge
 from ._turns import has_foreign_citations, legacy_calls
 
@@ -129,9 +130,7 @@ class Encoder(Warnings):
         self._where = ""
         self._contents: list[dict[str, Any]] = []
         self._system: list[dict[str, Any]] = []
-        #: The last answer's calls, (id, name) in order, and which of them are answered.
-        self._calls: list[tuple[str, str]] = []
-        self._answered: set[int] = set()
+        self._calls = OpenCalls()
         self._results: list[tuple[int, dict[str, Any]]] = []
         self._moved: list[dict[str, Any]] = []
 
@@ -216,7 +215,7 @@ class Encoder(Warnings):
 
     def _answer(self, parts: Sequence[Part], provider: str | None) -> None:
         self._flush()
-        self._calls, self._answered = [], set()
+        self._calls = OpenCalls()
         wires: list[dict[str, Any]] = []
         for position, part in enumerate(parts):
             where = f"{self._where}.content[{position}]"
@@ -268,9 +267,9 @@ class Encoder(Warnings):
             self.warn(f"{where}: {self.provider} takes arguments only as an object: the text is sent inside one")
             args = {"input": args}
         wire: dict[str, Any] = {"name": part.name or "unknown", "args": args}
-        if part.id and not MADE_ID.fullmatch(part.id):
+        if not is_made(part.id):
             wire["id"] = part.id
-        self._calls.append((part.id, wire["name"]))
+        self._calls.add(part.id, wire["name"])
         return {"functionCall": wire}
 
     def _image(self, part: Image, where: str) -> dict[str, Any] | None:
@@ -334,14 +333,12 @@ class Encoder(Warnings):
             self._result(ToolResult("", message.content, name=message.name))
 
     def _result(self, result: ToolResult) -> None:
-        place = self._call_of(result)
-        ident, known = self._calls[place] if place < len(self._calls) else (result.tool_call_id, "")
-        name = result.name or known
+        place, ident, name = self._calls.answer(result.tool_call_id, result.name)
         if not name:
             name = ident or "unknown"
             self.warn(f"{self._where}: {self.provider} answers calls by name, and none is known: {name!r} is sent")
         response: dict[str, Any] = {"name": name}
-        if ident and not MADE_ID.fullmatch(ident):
+        if not is_made(ident):
             response["id"] = ident
         texts, media = self._result_content(result.content)
         response["response"] = _response("".join(texts), result.is_error)
@@ -353,15 +350,6 @@ class Encoder(Warnings):
         wire = {"functionResponse": response}
         own = (result.provider_data or {}).get(self.provider)
         self._results.append((place, merge(wire, own) if is_object(own) else wire))
-
-    def _call_of(self, result: ToolResult) -> int:
-        """The place of the open call that it answers: by id, else by name, else the first; after all where none is."""
-        for place, (ident, name) in enumerate(self._calls):
-            named = not result.tool_call_id and result.name in (None, "", name)
-            if place not in self._answered and (named or (result.tool_call_id and ident == result.tool_call_id)):
-                self._answered.add(place)
-                return place
-        return len(self._calls)
 
     def _result_content(self, content: str | list[Part]) -> tuple[list[str], list[dict[str, Any]]]:
         if isinstance(content, str):

@@ -69,8 +69,6 @@ VERTEX_NUMBERS: dict[int, str] = {
 }
 _BLOCKED = {1: "SAFETY", 2: "OTHER", 3: "BLOCKLIST", 4: "PROHIBITED_CONTENT"}
 _AUDIO = ("AUDIO", 4)
-#: Ids that decoding makes up (by position): Google never saw them.
-MADE_ID = re.compile(r"call_\d+")
 #: Gemini 3 and later. The names without a number ("gemini-flash-latest") mean the newest.
 _MODERN = re.compile(r"gemini-(?![12](?:[.-]|$))")
 

@@ -19,6 +19,7 @@ from chatmodels._schema_walk import is_array, is_object
 from chatmodels._tools import Tool
 
 from ._ollama_wire import call_part
+from ._open_calls import OpenCalls
 
 _KNOWN = frozenset({"role", "content", "images", "thinking", "tool_calls", "tool_name", "tool_call_id"})
 _FROM_OPTIONS = {
@@ -61,7 +62,7 @@ class _Reader:
 
     def __init__(self, provider: str) -> None:
         self._provider = provider
-        self._open: list[tuple[str, str]] = []
+        self._calls = OpenCalls()
 
     def message(self, wire: Any) -> Message:
         if not is_object(wire):
@@ -72,8 +73,8 @@ class _Reader:
             return self._answer(wire, extra)
         content = plain(_parts(wire))
         if role == "tool":
-            ident, name = self._call(wire.get("tool_call_id"), wire.get("tool_name"))
-            return ToolMessage(content, extra, tool_call_id=ident, name=wire.get("tool_name") or name)
+            _, ident, name = self._calls.answer(str(wire.get("tool_call_id") or ""), wire.get("tool_name"))
+            return ToolMessage(content, extra, tool_call_id=ident, name=name or None)
         if role == "system":
             return SystemMessage(content, extra)
         if role == "user":
@@ -85,16 +86,10 @@ class _Reader:
         parts: list[Part] = [Reasoning(thinking)] if isinstance(thinking, str) and thinking else []
         parts += _parts(wire)
         calls = [call_part(c, n) for n, c in enumerate(wire.get("tool_calls") or ()) if is_object(c)]
-        self._open = [(c.id, c.name) for c in calls]
+        self._calls = OpenCalls()
+        for call in calls:
+            self._calls.add(call.id, call.name)
         return AIMessage(plain([*parts, *calls]), extra, provider=self._provider)
-
-    def _call(self, ident: Any, name: Any) -> tuple[str, str | None]:
-        """(id, name) of the call that a result answers: by id, by name, else the oldest open one."""
-        fits = [c for c in self._open if (c[0] == ident if ident else name in (None, "", c[1]))]
-        if not fits:
-            return str(ident or ""), None
-        self._open.remove(fits[0])
-        return fits[0]
 
 
 def _parts(wire: dict[str, Any]) -> list[Part]:

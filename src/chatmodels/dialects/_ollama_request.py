@@ -5,7 +5,6 @@ Source: docs.ollama.com/api/chat and the server's own types (api/types.go of oll
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -33,11 +32,10 @@ from chatmodels._schema import inline_refs
 from chatmodels._schema_walk import is_object
 from chatmodels._tools import Tool
 
+from ._open_calls import OpenCalls, is_made
 from ._openai_chat_request import merge
 from ._turns import has_foreign_citations, legacy_calls
 
-#: Ids that decoding made up (by position), which Ollama never saw.
-_MADE_ID = re.compile(r"call_\d+")
 _ROLES = {"developer": "system", "human": "user", "ai": "assistant"}
 #: In the manner of 2023: read as calls.
 _LEGACY = ("function_call", "tool_calls")
@@ -51,8 +49,7 @@ class Encoder:
         self.provider = provider
         self.warnings: list[str] = []
         self._where = ""
-        #: Names of the tools that were called, by the id of the call.
-        self._names: dict[str, str] = {}
+        self._calls = OpenCalls()
 
     def warn(self, text: str) -> None:
         if text not in self.warnings:
@@ -112,6 +109,7 @@ class Encoder:
         return wire
 
     def answer(self, parts: Sequence[Part], provider: str | None) -> dict[str, Any]:
+        self._calls = OpenCalls()
         wire: dict[str, Any] = {"role": "assistant", "content": ""}
         for position, part in enumerate(parts):
             where = f"{self._where}.content[{position}]"
@@ -128,11 +126,11 @@ class Encoder:
         parts = [Text(result.content)] if isinstance(result.content, str) else result.content
         for position, part in enumerate(parts):
             self.part(part, wire, f"{self._where}.content[{position}]")
-        name = result.name or self._names.get(result.tool_call_id)
+        _, ident, name = self._calls.answer(result.tool_call_id, result.name)
         if name:
             wire["tool_name"] = name
-        if result.tool_call_id and not _MADE_ID.fullmatch(result.tool_call_id):
-            wire["tool_call_id"] = result.tool_call_id
+        if not is_made(ident):
+            wire["tool_call_id"] = ident
         return wire
 
     # -- parts
@@ -193,9 +191,9 @@ class Encoder:
             self.warn(f"{where}: {self.provider} takes arguments only as an object: the text is sent inside one")
             args = {"input": args}
         call: dict[str, Any] = {"function": {"name": part.name, "arguments": args}}
-        if part.id and not _MADE_ID.fullmatch(part.id):
+        if not is_made(part.id):
             call = {"id": part.id, **call}
-        self._names[part.id] = part.name
+        self._calls.add(part.id, part.name)
         wire.setdefault("tool_calls", []).append(call)
 
     def server_tool(self, part: ServerTool, wire: dict[str, Any], where: str) -> None:

@@ -15,6 +15,8 @@ from chatmodels._parts import Image, InvalidToolCall, Opaque, Part, ToolCall
 from chatmodels._schema_walk import is_array, is_object
 from chatmodels._usage import Usage, make_usage
 
+from ._open_calls import made_id
+
 FINISH = {"stop": "stop", "length": "length"}
 
 
@@ -71,7 +73,7 @@ def finish_of(body: Body, calls: bool) -> tuple[str, str | None]:
 def call_id(wire: dict[str, Any], position: int) -> str:
     """The id of a call; older servers give none, and then it is made of the call's place in the answer."""
     ident = wire.get("id")
-    return ident if isinstance(ident, str) and ident else f"call_{position}"
+    return ident if isinstance(ident, str) and ident else made_id(position)
 
 
 def call_part(wire: dict[str, Any], position: int) -> ToolCall | InvalidToolCall:
