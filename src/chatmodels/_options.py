@@ -6,9 +6,11 @@ Knows the 2023 spellings (`model_name`, `openai_api_key`, `request_timeout`, ...
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from collections.abc import Mapping
 from typing import Any, TypedDict, cast
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -17,6 +19,7 @@ from ._errors import UsageError
 from ._flow import Timeouts
 from ._json import is_object, is_sequence
 from ._retry import Retry
+from ._secret import Hidden
 
 
 class CallOptions(TypedDict, total=False):
@@ -96,7 +99,14 @@ ALIASES = {
 
 SETTINGS = frozenset(Settings.__struct_fields__)
 _CONVERTERS: dict[str, Any] = {f.name: f.type for f in msgspec.structs.fields(Settings)}
-_AT_LEAST: dict[str, float] = {"temperature": 0, "max_tokens": 1, "n": 1, "top_k": 0, "top_logprobs": 0, "reasoning_budget": 0}
+_AT_LEAST: dict[str, float] = {
+    "temperature": 0,
+    "max_tokens": 1,
+    "n": 1,
+    "top_k": 0,
+    "top_logprobs": 0,
+    "reasoning_budget": 0,
+}
 
 
 def one_name_each(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -143,11 +153,36 @@ def settings_of(given: Mapping[str, Any], base: Settings | None = None, *, where
 
 def _take_extra(extra: dict[str, Any], value: Any, name: str) -> None:
     if not is_object(value):
-        raise UsageError(f"{name} is a dict of fields for the request's body, not {type(value).__name__}", argument=name)
+        raise UsageError(
+            f"{name} is a dict of fields for the request's body, not {type(value).__name__}", argument=name
+        )
     for key, item in value.items():
         if key in extra:
             raise UsageError(f"{key} is given twice: in extra_body and in model_kwargs", argument=name)
         extra[key] = item
+
+
+_NOUNS: dict[Any, str] = {
+    float | None: "a number",
+    int | None: "a whole number",
+    bool | None: "True or False",
+    str | None: "a str",
+    tuple[str, ...] | None: "a list of strs",
+    str | dict[str, Any] | None: "a str or a dict",
+    dict[str, Any] | None: "a dict with str keys",
+    dict[str, str] | None: "a dict from str to str",
+    dict[str, float] | None: "a dict from str to numbers",
+}
+
+
+def _shown(value: Any, error: Exception) -> str:
+    """A wrong value as an error may show it: containers may hold secrets, and long text says no more than short."""
+    if isinstance(value, (str, int, float)):
+        text = repr(value)
+        return text if len(text) <= 60 else text[:56] + "...'"
+    if is_object(value) or is_sequence(value):
+        return f"this {type(cast(object, value)).__name__}: {error}"
+    return type(value).__name__
 
 
 def _checked(name: str, value: Any) -> Any:
@@ -160,9 +195,12 @@ def _checked(name: str, value: Any) -> Any:
     try:
         found = msgspec.convert(value, _CONVERTERS[name], strict=True)
     except msgspec.ValidationError as error:
-        raise UsageError(f"{name}={value!r}: {error}", argument=name) from error
+        raise UsageError(f"{name} is {_NOUNS[_CONVERTERS[name]]}, not {_shown(value, error)}", argument=name) from error
     if isinstance(value, int) and isinstance(found, float):
         found = value  # 0 stays 0 on the wire
+    if name == "extra_headers":
+        check_headers(found, name)
+        return {k: Hidden(v) for k, v in found.items()}
     least = _AT_LEAST.get(name)
     if least is not None and found < least:
         raise UsageError(f"{name} is at least {least:g}, not {found!r}", argument=name)
@@ -213,6 +251,67 @@ def retry_of(attempts: Any, before: Retry | None = None, argument: str = "max_re
         if name in fields and not (isinstance(fields[name], (int, float)) and fields[name] >= 0):
             raise UsageError(f"{name} is a number of seconds, 0 or more; got {fields[name]!r}", argument=name)
     return msgspec.structs.replace(before or Retry(), **fields)
+
+
+#: What a model class takes besides settings -> its type, and that in words. None there: checked where it is used.
+POLICIES: dict[str, tuple[Any, str] | None] = {
+    "api_key": None,
+    "base_url": (str, "a str: the address that the provider's paths follow"),
+    "organization": (str, "a str"),
+    "proxy": (str, "a str: the address of a proxy, or '' for none"),
+    "timeout": None,
+    "max_retries": None,
+    "streaming": (bool, "True or False"),
+    "callbacks": None,
+    "headers": (dict[str, str], "a dict of header names and values, all str"),
+    "verify": (bool | str, "True, False, or the path of a file with CA certificates"),
+    "cert": (str | tuple[str, str], "the path of a client certificate, or (certificate, key)"),
+    "http_client": None,
+}
+
+
+def policies_of(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The policies, their types checked."""
+    for name, value in given.items():
+        kind = POLICIES[name]
+        if kind is None or value is None:
+            continue
+        try:
+            msgspec.convert(value, kind[0], strict=True)
+        except msgspec.ValidationError as error:
+            shown = type(value).__name__ if name in ("proxy", "headers", "base_url") else repr(value)
+            raise UsageError(f"{name} is {kind[1]}; got {shown}", argument=name) from error
+    if given.get("proxy"):
+        _check_proxy(given["proxy"])
+    check_headers(given.get("headers"), "headers")
+    if given.get("http_client") is not None:
+        from ._http_client import client_transport
+
+        client_transport(given["http_client"])
+    return dict(given)
+
+
+def _check_proxy(proxy: str) -> None:
+    parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+    scheme, host = parts.scheme, parts.hostname
+    del parts, proxy  # a password in them must not show among the variables of the error's traceback
+    if scheme not in ("http", "https") or not host:
+        raise UsageError("proxy is an http:// or https:// address such as 'http://host:3128'", argument="proxy")
+
+
+def check_headers(headers: Mapping[str, str] | None, argument: str) -> None:
+    """Header names and values that HTTP can carry."""
+    for name, value in (headers or {}).items():
+        if not name.isascii() or not _HEADER_NAME.fullmatch(name):
+            raise UsageError(f"{argument}: {name!r} is no name of a header", argument=argument)
+        if not value.isascii() or _NOT_IN_A_HEADER.search(value):
+            raise UsageError(
+                f"{argument}: the header {name} holds a line break or a character that is not ASCII", argument=argument
+            )
+
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_NOT_IN_A_HEADER = re.compile(r"[\r\n\x00]")
 
 
 def handlers_of(given: Any) -> tuple[Any, ...]:

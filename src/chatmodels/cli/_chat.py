@@ -11,6 +11,7 @@ from typing import Any
 from .._errors import ChatModelError, UsageError
 from .._messages import AIMessage, HumanMessage, Message, SystemMessage
 from ._args import model_of
+from ._run import report, say
 
 _HELP = "/exit ends, /reset forgets the conversation, /help shows this; Ctrl-C stops an answer, Ctrl-D ends"
 
@@ -20,10 +21,10 @@ def converse(given: argparse.Namespace) -> int:
     model = model_of(given)
     start: list[Message] = [SystemMessage(given.system)] if given.system else []
     history = list(start)
-    interactive = sys.stdin.isatty()
+    interactive = sys.stdin is not None and sys.stdin.isatty()
     if interactive:
         with contextlib.suppress(ImportError):
-            import_module("readline")  # line editing and history of input()
+            import_module("readline")  # gives input() line editing and history
         sys.stderr.write(f"chatmodels: {model.provider}:{model.model}. {_HELP}\n")
     while True:
         line = _line(interactive)
@@ -31,21 +32,32 @@ def converse(given: argparse.Namespace) -> int:
             return 0
         if line == "/reset":
             history = list(start)
-        elif line in ("/help", "/?"):
-            sys.stderr.write(_HELP + "\n")
+            sys.stderr.write("(the conversation is forgotten)\n")
+        elif interactive and line.startswith("/") and line[1:].isalpha():
+            known = line in ("/help",)
+            sys.stderr.write(_HELP + "\n" if known else f"no command {line}: {_HELP}\n")
         elif line:
             history = _turn(model, history, line)
 
 
 def _line(interactive: bool) -> str | None:
     """The next line; None at the end. Ctrl-C at the prompt drops the line."""
+    if sys.stdin is None:
+        return None
     try:
-        return input("> " if interactive else "").strip()
+        if interactive and sys.stdout.isatty():
+            return input("> ").strip()
+        if interactive:  # the answers go to a file: the prompt does not
+            sys.stderr.write("> ")
+            sys.stderr.flush()
+        return input().strip()
     except EOFError:
         if interactive:
             sys.stderr.write("\n")
         return None
     except KeyboardInterrupt:
+        if not interactive:
+            raise
         sys.stderr.write("\n")
         return ""
 
@@ -55,19 +67,13 @@ def _turn(model: Any, history: list[Message], line: str) -> list[Message]:
     asked: list[Message] = [*history, HumanMessage(line)]
     stream = model.stream(asked)
     try:
-        for chunk in stream:
-            sys.stdout.write(chunk.text)
-            sys.stdout.flush()
+        report(say(stream))
     except KeyboardInterrupt:
-        stream.close()
-        sys.stderr.write(" (stopped)")
+        sys.stderr.write("(stopped)\n")
     except UsageError:
         raise
     except ChatModelError as error:
-        sys.stdout.write("\n")
         sys.stderr.write(f"chatmodels: {error}\n")
         return history
-    sys.stdout.write("\n")
-    sys.stdout.flush()
     answer: AIMessage = stream.message
     return [*asked, answer] if answer.parts else history

@@ -3,55 +3,87 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
+import warnings
 from typing import Any
 
 from .._errors import ChatModelError, UsageError
 from ._args import COMMANDS, chat_parser, model_of, models_parser, parser
+from ._terminal import nobody_reads, piped, prepare, readable
 
 
 def run(arguments: list[str]) -> int:
     """The exit status of the command."""
+    prepare()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = _note
+        try:
+            return _finished(arguments)
+        except BrokenPipeError:
+            nobody_reads()
+            return 141
+
+
+def _finished(arguments: list[str]) -> int:
     try:
-        return _dispatch(arguments)
+        status = _dispatch([readable(a) for a in arguments])
     except UsageError as error:
-        return _complain(error, 2)
+        status = _complain(error, 2)
     except ChatModelError as error:
-        return _complain(error, 1)
+        status = _complain(error, 1)
     except KeyboardInterrupt:
         sys.stderr.write("\n")
-        return 130
+        status = 130
     except BrokenPipeError:
-        # The reader of our output has gone, as in `chatmodels ... | head`: nothing is left to say.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        raise
+    except OSError as error:
+        status = _complain(error, 1)
+    except SystemExit as leaving:  # of --help, --version and a wrong command line
+        status = leaving.code if isinstance(leaving.code, int) else 0
+    sys.stdout.flush()
+    return status
 
 
 def _dispatch(arguments: list[str]) -> int:
     command = arguments[0] if arguments else ""
-    if command not in COMMANDS:
-        return _ask(parser().parse_args(arguments))
+    if command == "chat":
+        return _chat(chat_parser().parse_args(arguments[1:]))
     if command == "models":
-        from ._models import show
+        return _models(models_parser().parse_args(arguments[1:]))
+    given = parser().parse_intermixed_args(arguments)
+    if len(given.prompt) == 1 and given.prompt[0] in COMMANDS:  # `chatmodels -m local chat`
+        return _chat(given) if given.prompt[0] == "chat" else _models(given)
+    return _ask(given)
 
-        return show(models_parser().parse_args(arguments[1:]))
+
+def _chat(given: argparse.Namespace) -> int:
     from ._chat import converse
 
-    return converse(chat_parser().parse_args(arguments[1:]))
+    return converse(given)
 
 
-def _complain(error: ChatModelError, status: int) -> int:
-    sys.stdout.flush()
+def _models(given: argparse.Namespace) -> int:
+    from ._models import show
+
+    return show(given)
+
+
+def _complain(error: Exception, status: int) -> int:
     sys.stderr.write(f"chatmodels: {error}\n")
     return status
 
 
+def _note(message: Any, *where: Any, **more: Any) -> None:
+    """A warning of the library, without the place in our code that it came from."""
+    sys.stderr.write(f"chatmodels: note: {message}\n")
+
+
 def _ask(given: argparse.Namespace) -> int:
-    prompt = _prompt(given)
+    prompt = "\n\n".join(part for part in (" ".join(given.prompt), piped()) if part.strip())
     if not prompt:
         parser().print_usage(sys.stderr)
-        sys.stderr.write("chatmodels: no prompt: write it after the command, or pipe it in\n")
+        sys.stderr.write("chatmodels: no prompt: write it after the command, or pipe it in (more: chatmodels --help)\n")
         return 2
     model = model_of(given)
     messages: list[Any] = [("system", given.system)] if given.system else []
@@ -63,50 +95,58 @@ def _ask(given: argparse.Namespace) -> int:
         answer = model(messages)
         sys.stdout.write(answer.text + "\n")
     else:
-        answer = say(model, messages)
-    report(answer, given.usage)
+        answer = say(model.stream(messages))
+    sys.stdout.flush()
+    report(answer, whole=given.json, usage=given.usage)
     return 0
 
 
-def say(model: Any, messages: list[Any]) -> Any:
-    """Stream the answer to standard output; returns the whole answer. A stream that breaks off ends its line first."""
-    out, ended_line = sys.stdout, True
-    with model.stream(messages) as stream:
+def say(stream: Any) -> Any:
+    """Print the stream as it comes; returns the answer. A line is ended in any case, also when the stream breaks off."""
+    out, last = sys.stdout, ""
+    with stream:
         try:
             for chunk in stream:
-                text = chunk.text
-                if text:
-                    out.write(text)
+                if chunk.text:
+                    last = chunk.text
+                    out.write(last)
                     out.flush()
-                    ended_line = text.endswith("\n")
         finally:
-            if not ended_line:
+            if last and not last.endswith("\n"):
                 out.write("\n")
                 out.flush()
         return stream.message
 
 
-def report(answer: Any, usage: bool) -> None:
-    """What the user should know beside the text, on standard error."""
-    for warning in answer.warnings:
-        sys.stderr.write(f"chatmodels: note: {warning}\n")
-    if answer.finish_reason not in ("stop", "tool_calls"):
-        sys.stderr.write(f"chatmodels: note: the answer is not whole: it ended with {answer.finish_reason!r}\n")
+_ENDINGS = {
+    "length": "it was cut off at the limit of tokens (-o max_tokens=... sets it)",
+    "content_filter": "the provider's filter stopped it",
+    "refusal": "the model refused to answer",
+}
+_WHOLE = ("stop", "tool_calls", "unknown")
+
+
+def report(answer: Any, *, whole: bool = False, usage: bool = False) -> None:
+    """What the user should know beside the text, on standard error; `whole`: all of the answer was shown, not its text only."""
+    notes = list(answer.warnings)
+    if answer.finish_reason not in _WHOLE:
+        ending = _ENDINGS.get(answer.finish_reason, f"it ended with {answer.finish_reason!r}")
+        notes.append(f"the answer is not whole: {ending}")
+    if not whole:
+        notes += _not_shown(answer)
+    sys.stderr.write("".join(f"chatmodels: note: {note}\n" for note in notes))
     if usage:
         counts = answer.usage
         said = f"{counts.input_tokens} in, {counts.output_tokens} out" if counts is not None else "no token counts"
         sys.stderr.write(f"chatmodels: {answer.provider}:{answer.model}, {said}, {answer.finish_reason}\n")
 
 
-def _prompt(given: argparse.Namespace) -> str:
-    words = " ".join(given.prompt)
-    piped = _piped()
-    return "\n\n".join(part for part in (words, piped) if part)
-
-
-def _piped() -> str:
-    """What is piped in; nothing when standard input is a terminal or closed."""
-    stdin = sys.stdin
-    if stdin is None or stdin.closed or stdin.isatty():
-        return ""
-    return stdin.read().strip("\n")
+def _not_shown(answer: Any) -> list[str]:
+    notes: list[str] = []
+    if answer.refusal:
+        notes.append(f"the model refused: {answer.refusal}")
+    elif not answer.text:
+        notes.append("the answer holds no text (--json shows what it holds)")
+    if answer.alternatives:
+        notes.append(f"{len(answer.alternatives)} more answers came: --json shows them")
+    return notes
