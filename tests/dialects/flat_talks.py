@@ -155,10 +155,14 @@ settings = st.builds(
 )
 
 
+def made(**fields: Any) -> Call:
+    return Call(**fields)
+
+
 def calls(models: list[str], own: str, own_parts: list[Part], own_input: dict[str, Any]) -> st.SearchStrategy[Call]:
     """Calls in which this provider's own parts are `own_parts`, and its own opaque input is `own_input`."""
     return st.builds(
-        lambda **fields: Call(**fields),
+        made,
         model=st.sampled_from(models),
         messages=messages(own, own_parts, own_input),
         settings=settings,

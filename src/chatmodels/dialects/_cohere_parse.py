@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from chatmodels._call import Call, Settings
 from chatmodels._errors import UsageError
 from chatmodels._inputs import plain
@@ -20,6 +22,7 @@ from chatmodels._tools import Tool
 
 from ._cohere_wire import read_message
 from ._kept import items, mapping, text, text_or_none
+from ._recorded_tools import chat_tool, is_schema
 
 _NAMES = {
     "temperature": "temperature",
@@ -66,21 +69,9 @@ def parse_request(body: dict[str, Any], provider: str) -> Call:
 
 
 def _tool(wire: Any, strict: Any) -> Tool:
-    """A function tool in our form where that says all of it; else as it is."""
-    if not is_object(wire):
-        raise UsageError("each of 'tools' is an object", argument="body")
-    function = mapping(wire.get("function"))
-    name, schema = function.get("name"), function.get("parameters", {})
-    whole = wire.keys() <= {"type", "function"} and function.keys() <= {"name", "description", "parameters"}
-    if not whole or not isinstance(name, str) or not is_object(schema):
-        return Tool(name=text(name) or text(wire.get("type")), kind="provider", raw=wire)
-    said = function.get("description")
-    return Tool(
-        name=name,
-        description=said if isinstance(said, str) else None,
-        parameters=schema,
-        strict=True if strict else None,
-    )
+    """`strict_tools` holds for all tools."""
+    tool = chat_tool(wire)
+    return msgspec.structs.replace(tool, strict=True) if strict and tool.raw is None else tool
 
 
 def _message(wire: Any, provider: str) -> Message:
@@ -147,9 +138,12 @@ def _thinking(settings: dict[str, Any], extra: dict[str, Any], value: Any) -> No
 
 def _response_format(settings: dict[str, Any], extra: dict[str, Any], value: Any) -> None:
     schema = value.get("json_schema") if is_object(value) else None
-    if is_object(schema):
+    if is_schema(schema):
         value = {"type": "json_schema", "json_schema": {"name": "response", "schema": schema}}
-    settings["response_format"] = value
+    if is_object(value) and (schema is None or is_schema(schema)):
+        settings["response_format"] = value
+    else:
+        extra["response_format"] = value
 
 
 def _tool_choice(settings: dict[str, Any], extra: dict[str, Any], value: Any) -> None:

@@ -46,6 +46,7 @@ from ._cohere_schema import for_cohere
 from ._cohere_wire import build_citations
 from ._kept import kept, kept_dict
 from ._media_types import media_type
+from ._numbers import check_finite
 from ._openai_chat_request import merge
 from ._turns import has_foreign_citations, legacy_calls
 
@@ -193,7 +194,7 @@ class Encoder:
         return {"type": "text", "text": f"{part.name}:\n{said}" if part.name else said}
 
     def _audio(self, part: Audio, where: str) -> dict[str, Any]:
-        if part.transcript and part.data is part.url is part.file_id is None:
+        if part.transcript and not (part.data or part.url or part.file_id):
             return {"type": "text", "text": part.transcript}
         raise self._cannot(where, "audio", "use a provider that takes audio (google, openai)")
 
@@ -306,6 +307,7 @@ class Encoder:
             value = getattr(settings, name)
             if value is None or name in ("extra_body", "extra_headers"):
                 continue
+            check_finite(name, value)
             write = _SETTINGS.get(name)
             if write is not None:
                 write(self, body, value)
@@ -336,6 +338,8 @@ class Encoder:
         body["thinking"] = {"type": "enabled", "token_budget": value} if value else {"type": "disabled"}
 
     def _response_format(self, body: dict[str, Any], value: Any) -> None:
+        if not is_object(value):
+            raise UsageError("response_format is an object with a 'type'", argument="response_format")
         inner = value.get("json_schema")
         if value.get("type") == "json_schema" and is_object(inner):
             schema = self._schema(inner.get("schema") or {"type": "object"}, "response_format")

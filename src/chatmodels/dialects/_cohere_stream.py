@@ -72,7 +72,7 @@ class CohereStream(SSEDecoder):
         self._next = 0
         self._places: dict[int, int] = {}
         self._kinds: dict[int, str] = {}
-        self._calls: dict[Any, int] = {}
+        self._calls: dict[int, int] = {}
         self._plan: int | None = None
         self._citations: list[Any] = []
 
@@ -107,9 +107,8 @@ class CohereStream(SSEDecoder):
         self._next += 1
         return index
 
-    def _place(self, number: Any, kind: str) -> int:
+    def _place(self, number: int, kind: str) -> int:
         """The part of a content index; another kind under the same index is another part."""
-        number = number if isinstance(number, int) else 0
         index = self._places.get(number)
         if index is None or self._kinds[index] != kind:
             index = self._places[number] = self._new()
@@ -134,11 +133,11 @@ class CohereStream(SSEDecoder):
 
     def _more(self, out: list[Event], event: _Event, content: _Content) -> None:
         if content.text.__class__ is str:
-            index = self._place(event.index, "text")
+            index = self._place(_number(event), "text")
             if content.text:
                 out.append(TextDelta(content.text, index))
         elif isinstance(content.thinking, str):
-            index = self._place(event.index, "thinking")
+            index = self._place(_number(event), "thinking")
             if content.thinking:
                 out.append(ReasoningDelta(content.thinking, index))
         elif isinstance(content.type, str) and content.type not in ("text", "thinking"):
@@ -146,7 +145,7 @@ class CohereStream(SSEDecoder):
 
     def _unknown(self, out: list[Event], event: _Event, kind: str) -> None:
         part = Opaque(provider=self.dialect.provider, kind=kind, data={"type": kind})
-        out.append(PartDone(part, self._place(event.index, kind)))
+        out.append(PartDone(part, self._place(_number(event), kind)))
 
     def _logprobs(self, out: list[Event], given: Any) -> None:
         found = [t for t in (items(given) or [given]) if is_object(t)]
@@ -171,7 +170,7 @@ class CohereStream(SSEDecoder):
         if wire is None:
             return
         call = read_call(wire, self.dialect.provider)
-        index = self._calls[event.index] = self._new()
+        index = self._calls[_number(event)] = self._new()
         out.append(ToolCallDelta(index, call.id or None, call.name or None, self._arguments(wire)))
         if call.provider_data:
             out.append(PartInfo(index=index, provider_data=call.provider_data))
@@ -180,10 +179,11 @@ class CohereStream(SSEDecoder):
         wire = self._wire_call(event)
         if wire is None:
             return
-        if event.index not in self._calls:
+        index = self._calls.get(_number(event))
+        if index is None:
             self._call(out, event)
         elif arguments := self._arguments(wire):
-            out.append(ToolCallDelta(self._calls[event.index], args=arguments))
+            out.append(ToolCallDelta(index, args=arguments))
 
     def _wire_call(self, event: _Event) -> dict[str, Any] | None:
         message = event.delta.message if event.delta else None
@@ -218,6 +218,11 @@ class CohereStream(SSEDecoder):
         reason, raw = ending(delta.finish_reason, bool(self._calls))
         out.append(End(finish_reason=reason, raw_finish_reason=raw, usage=usage_of(delta.usage)))
         self.ended = True
+
+
+def _number(event: _Event) -> int:
+    """The event's index; 0 where there is none."""
+    return event.index if isinstance(event.index, int) else 0
 
 
 _HANDLERS: dict[str, Callable[[CohereStream, list[Event], _Event], None]] = {

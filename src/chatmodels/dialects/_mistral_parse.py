@@ -15,10 +15,10 @@ from chatmodels._inputs import plain, tool_call
 from chatmodels._messages import AIMessage, ChatMessage, HumanMessage, Message, SystemMessage, ToolMessage
 from chatmodels._parts import InvalidToolCall, Part, Text, ToolCall
 from chatmodels._schema_walk import is_array, is_object
-from chatmodels._tools import Tool
 
 from ._kept import beside, items, keep, mapping, text, text_or_none
 from ._mistral_content import read_chunks
+from ._recorded_tools import chat_tool
 
 _SAME = frozenset(
     {"temperature", "top_p", "top_k", "max_tokens", "n", "presence_penalty", "frequency_penalty", "logprobs"}
@@ -49,27 +49,8 @@ def parse_request(body: dict[str, Any], provider: str) -> Call:
         model=text(body.get("model")),
         messages=tuple(_message(m, provider) for m in messages),
         settings=Settings(**settings),
-        tools=tuple(_tool(t) for t in items(body.get("tools"))),
+        tools=tuple(chat_tool(t) for t in items(body.get("tools"))),
         stream=bool(body.get("stream")),
-    )
-
-
-def _tool(wire: Any) -> Tool:
-    """A function tool in our form where that says all of it; else as it is."""
-    if not is_object(wire):
-        raise UsageError("each of 'tools' is an object", argument="body")
-    function = mapping(wire.get("function"))
-    name, schema = function.get("name"), function.get("parameters", {})
-    known = {"name", "description", "parameters", "strict"}
-    whole = wire.keys() <= {"type", "function"} and function.keys() <= known
-    if not whole or not isinstance(name, str) or not is_object(schema):
-        return Tool(name=text(name) or text(wire.get("type")), kind="provider", raw=wire)
-    said = function.get("description")
-    return Tool(
-        name=name,
-        description=said if isinstance(said, str) else None,
-        parameters=schema,
-        strict=function.get("strict"),
     )
 
 

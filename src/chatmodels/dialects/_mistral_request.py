@@ -30,7 +30,7 @@ from chatmodels._parts import (
     ToolResult,
     Video,
 )
-from chatmodels._schema import strict_blockers
+from chatmodels._schema import enforced
 from chatmodels._schema_walk import is_object, map_children
 from chatmodels._tools import Tool
 
@@ -38,6 +38,7 @@ from ._call_ids import CallIds
 from ._kept import kept_dict
 from ._media_types import media_type
 from ._mistral_content import text_chunks, thinking_chunk
+from ._numbers import check_finite
 from ._openai_chat_request import Encoder as ChatEncoder
 from ._openai_chat_request import Profile
 from ._turns import has_foreign_citations, legacy_calls
@@ -87,7 +88,7 @@ class MistralEncoder(ChatEncoder):
         if isinstance(message, FunctionMessage):
             self._function(message, out)
         elif isinstance(message, ChatMessage):
-            self._chat(message, out)
+            self._chat_message(message, out)
         else:
             super().message(message, out, images)
 
@@ -101,7 +102,7 @@ class MistralEncoder(ChatEncoder):
             result = ToolResult("", message.content, name=message.name)
             out.append(self.extras(message, self._result(result, wire_id)))
 
-    def _chat(self, message: ChatMessage, out: list[dict[str, Any]]) -> None:
+    def _chat_message(self, message: ChatMessage, out: list[dict[str, Any]]) -> None:
         role = _ROLES.get(message.role.lower(), message.role.lower())
         if role == "assistant":
             out.append(self.extras(message, self.assistant(AIMessage(message.content))))
@@ -148,7 +149,7 @@ class MistralEncoder(ChatEncoder):
 
     def _audio(self, part: Audio, where: str) -> dict[str, Any] | None:
         given = part.base64 or part.url
-        if part.transcript and given is part.file_id is None:
+        if part.transcript and not (given or part.file_id):
             return {"type": "text", "text": part.transcript}
         if given is None:
             raise self.cannot(where, "audio by file id", "give url= or data=")
@@ -242,15 +243,21 @@ class MistralEncoder(ChatEncoder):
     # -- everything else
 
     def tool(self, tool: Tool) -> dict[str, Any]:
-        wire = super().tool(tool)
-        if tool.raw is None and tool.strict:
-            wire["function"]["parameters"] = closed(tool.parameters)
-        return wire
+        if tool.raw is not None:
+            return dict(tool.raw)
+        function: dict[str, Any] = {"name": tool.name}
+        if tool.description is not None:
+            function["description"] = tool.description
+        function["parameters"] = closed(tool.parameters) if tool.strict else tool.parameters
+        if tool.strict is not None:
+            function["strict"] = tool.strict
+        return {"type": "function", "function": function}
 
     def output(self, output: Output[Any], messages: list[dict[str, Any]]) -> dict[str, Any]:
         """Strict where every object of the schema can be closed."""
-        strict = not strict_blockers(output.schema) if output.strict is None else output.strict
-        schema = closed(output.schema) if strict else output.schema
+        schema, strict, notes = enforced(output.schema, output.strict, lambda schema: (closed(schema), []))
+        for note in notes:
+            self.warn(f"output {output.name}: {note}")
         wire = {"name": output.name, "schema": schema, "strict": strict}
         return {
             "type": "json_schema",
@@ -262,6 +269,7 @@ class MistralEncoder(ChatEncoder):
             value = getattr(settings, name)
             if value is None or name in ("extra_body", "extra_headers"):
                 continue
+            check_finite(name, value)
             write = _SETTINGS.get(name)
             if write is not None:
                 write(self, name, value, body)

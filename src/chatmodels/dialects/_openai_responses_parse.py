@@ -21,6 +21,7 @@ from chatmodels._tools import Tool
 
 from ._kept import beside, items, mapping, text
 from ._openai_responses_items import in_message, read_item, whole
+from ._recorded_tools import as_it_is, is_schema
 
 _ENCRYPTED = "reasoning.encrypted_content"
 _LOGPROBS = "message.output_text.logprobs"
@@ -65,7 +66,7 @@ def parse_request(body: dict[str, Any], provider: str) -> Call:
         model=str(body.get("model") or ""),
         messages=tuple(messages),
         settings=Settings(**settings),
-        tools=tuple(_tool(t, provider) for t in body.get("tools") or ()),
+        tools=tuple(_tool(t, provider) for t in items(body.get("tools"))),
         stream=bool(body.get("stream")),
     )
 
@@ -76,8 +77,8 @@ def _tool(wire: Any, provider: str) -> Tool:
         raise UsageError("each of 'tools' is an object", argument="body")
     name, schema = wire.get("name"), wire.get("parameters")
     plain_function = wire.get("type") == "function" and isinstance(name, str) and "function" not in wire
-    if not plain_function or not (schema is None or is_object(schema)):
-        return Tool(name=text(name) or text(wire.get("type")), kind="provider", raw=wire)
+    if not plain_function or not (schema is None or is_schema(schema)):
+        return as_it_is(wire)
     extra = beside(wire, "type", "name", "description", "parameters", "strict")
     strict = wire.get("strict")
     if strict is None:
@@ -298,14 +299,20 @@ def _rest(extra: dict[str, Any], key: str, value: dict[str, Any], *said: str) ->
 
 
 def _reasoning(settings: dict[str, Any], extra: dict[str, Any], value: Any) -> None:
+    if not is_object(value):
+        extra["reasoning"] = value
+        return
     settings["reasoning_effort"] = value.get("effort")
     settings["reasoning_summary"] = value.get("summary")
     _rest(extra, "reasoning", value, "effort", "summary")
 
 
 def _text_options(settings: dict[str, Any], extra: dict[str, Any], value: Any) -> None:
+    wanted = value.get("format") if is_object(value) else None
+    if not is_object(value) or not (wanted is None or is_object(wanted)):
+        extra["text"] = value
+        return
     settings["verbosity"] = value.get("verbosity")
-    wanted = value.get("format")
     if is_object(wanted) and wanted.get("type") == "json_schema":
         wanted = {"type": "json_schema", "json_schema": {k: v for k, v in wanted.items() if k != "type"}}
     settings["response_format"] = wanted
@@ -322,6 +329,9 @@ def _tool_choice(settings: dict[str, Any], extra: dict[str, Any], value: Any) ->
 
 
 def _include(settings: dict[str, Any], extra: dict[str, Any], value: Any) -> None:
+    if not is_array(value):
+        extra["include"] = value
+        return
     if _LOGPROBS in value:
         settings["logprobs"] = True
     rest = [v for v in value if v != _LOGPROBS]

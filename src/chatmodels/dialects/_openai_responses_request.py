@@ -25,12 +25,13 @@ from chatmodels._messages import (
 )
 from chatmodels._output import Output
 from chatmodels._parts import Audio, File, Image, Opaque, Part, Refusal, Text, ToolResult, Video
-from chatmodels._schema import strict_blockers, strict_openai
+from chatmodels._schema import enforced
 from chatmodels._schema_walk import is_object
 from chatmodels._tools import Tool
 
 from ._kept import items, kept, kept_dict
 from ._media_types import media_type
+from ._numbers import check_finite
 from ._openai_chat_request import merge
 from ._openai_responses_answer import Answer
 from ._openai_responses_results import Calls
@@ -243,7 +244,7 @@ class Encoder:
         return self._cached(part, wire)
 
     def _audio(self, part: Audio, where: str) -> dict[str, Any]:
-        if part.transcript and part.data is part.url is part.file_id is None:
+        if part.transcript and not (part.data or part.url or part.file_id):
             return {"type": "input_text", "text": part.transcript}
         if not self.options.audio or part.data is None:
             raise self._cannot(where, "audio", "use one that does (google, or openai's chat completions)")
@@ -273,21 +274,22 @@ class Encoder:
         wire: dict[str, Any] = {"type": "function", "name": tool.name}
         if tool.description is not None:
             wire["description"] = tool.description
-        wire["parameters"] = self._strict(tool.parameters, f"tool {tool.name}") if tool.strict else tool.parameters
-        wire["strict"] = bool(tool.strict)
+        wire["parameters"], wire["strict"] = self._enforced(tool.parameters, bool(tool.strict), f"tool {tool.name}")
         data = tool.provider_data or {}
         return {**wire, **(data.get("openai") or {}), **(data.get(self.provider) or {})}
 
-    def _strict(self, schema: dict[str, Any], what: str) -> dict[str, Any]:
-        strict, notes = strict_openai(schema)
+    def _enforced(self, schema: dict[str, Any], strict: bool | None, what: str) -> tuple[dict[str, Any], bool]:
+        try:
+            sent, held, notes = enforced(schema, strict)
+        except UsageError as error:
+            raise UsageError(f"{what}: {error.text}", argument=error.argument) from error
         for note in notes:
             self.warn(f"{what}: {note}")
-        return strict
+        return sent, held
 
     def _output(self, output: Output[Any]) -> dict[str, Any]:
         """The wanted output as `text.format`: strict where OpenAI's strict mode can say the schema."""
-        strict = not strict_blockers(output.schema) if output.strict is None else output.strict
-        schema = self._strict(output.schema, f"output {output.name}") if strict else output.schema
+        schema, strict = self._enforced(output.schema, output.strict, f"output {output.name}")
         wire: dict[str, Any] = {
             "type": "json_schema",
             "name": output.name,
@@ -301,6 +303,7 @@ class Encoder:
             value = getattr(settings, name)
             if value is None or name in ("extra_body", "extra_headers"):
                 continue
+            check_finite(name, value)
             write = _SETTINGS.get(name)
             if write is not None:
                 write(self, body, value)
@@ -339,6 +342,8 @@ class Encoder:
         body.setdefault("text", {})["verbosity"] = value
 
     def _response_format(self, body: dict[str, Any], value: Any) -> None:
+        if not is_object(value):
+            raise UsageError("response_format is an object with a 'type'", argument="response_format")
         inner = value.get("json_schema")
         if value.get("type") == "json_schema" and is_object(inner):
             value = {"type": "json_schema", **inner}
@@ -361,7 +366,7 @@ class Encoder:
             raw = tool.raw
             if raw is not None and name in (raw.get("type"), raw.get("name")):
                 named = raw.get("type") in ("function", "custom")
-                return {"type": raw["type"], "name": name} if named else {"type": raw["type"]}
+                return {"type": raw["type"], "name": name} if named else {"type": raw.get("type")}
         return {"type": "function", "name": name}
 
     def _include(self, settings: Settings, body: dict[str, Any], extra: dict[str, Any]) -> None:

@@ -132,13 +132,13 @@ class ResponsesStream(SSEDecoder):
         slot.texts.append(delta)
         out.append(TextDelta(delta, slot.index))
         if event.logprobs:
-            slot.logprobs += [t for t in event.logprobs if is_object(t)]
+            slot.logprobs += [t for t in items(event.logprobs) if is_object(t)]
 
     # -- places
 
     def _item(self, event: _Event) -> _Item:
         number = event.output_index
-        if not isinstance(number, int):
+        if not isinstance(number, int) or number < 0:
             ident = text(event.item_id) or text(mapping(event.item).get("id"))
             number = self._ids.setdefault(ident, len(self._items)) if ident else max(self._items, default=0)
         found = self._items.get(number)
@@ -147,7 +147,7 @@ class ResponsesStream(SSEDecoder):
         return found
 
     def _slot(self, item: _Item, content: Any, kind: str) -> _Slot:
-        number = content if isinstance(content, int) else 0
+        number = max(content, 0) if isinstance(content, int) else 0
         slot = item.slots.get(number)
         if slot is None:
             index = item.base + number
