@@ -131,17 +131,28 @@ async def achunks(flow: Flow[None], state: Streaming) -> AsyncGenerator[AIMessag
 
 
 def tell(effect: Emit) -> None:
-    """Call the handlers; an error of theirs is logged, or raised when the handler says `raise_error = True`."""
+    """Call the handlers; an error of theirs is logged, or raised when the handler says `raise_error = True`.
+
+    A coroutine function among them is run to its end, in the portal's loop: there may be a loop running in this thread.
+    """
     for handler in effect.handlers:
         method = getattr(handler, effect.event, None)
         if method is None:
             continue
         try:
-            method(*effect.args, **effect.kwargs)
+            told = method(*effect.args, **effect.kwargs)
+            if hasattr(told, "__await__"):
+                from ._portal import portal
+
+                portal().run(_awaited(told))
         except Exception:
             if getattr(handler, "raise_error", False):
                 raise
             log.warning("callback %s.%s failed", type(handler).__name__, effect.event, exc_info=True)
+
+
+async def _awaited(told: Awaitable[Any]) -> Any:
+    return await told
 
 
 async def atell(effect: Emit) -> None:

@@ -12,9 +12,18 @@ from ._messages import Message
 from ._results import LLMResult
 from ._usage import Attempt
 
+__all__ = [
+    "AsyncCallbackHandler",
+    "BaseCallbackHandler",
+    "BaseCallbackManager",
+    "CallbackManager",
+    "StreamingStdOutCallbackHandler",
+]
+
 
 class BaseCallbackHandler:
-    """Override what you want to hear of. In async calls the methods may be coroutine functions."""
+    """Override what you want to hear of. The methods may be coroutine functions: async calls await them, sync calls run them
+    to their end in the event loop of a background thread."""
 
     raise_error = False
 
@@ -58,5 +67,8 @@ class CallbackManager:
         self.handlers = list(handlers)
 
     def add_handler(self, handler: Any) -> None:
-        """One more."""
+        """One more. Models read the list when they are made, calls when they begin."""
         self.handlers.append(handler)
+
+
+BaseCallbackManager = CallbackManager

@@ -6,28 +6,46 @@ process only. Where the real package is installed it refuses, so that the two ne
 
 from __future__ import annotations
 
+import builtins
 import importlib.util
-import runpy
+import os
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-#: Module of 2023 -> where its names live now: "module" for all of it, or names with their new homes.
+_CALLBACKS = ("callbacks",)
+_SCHEMA = ("schema",)
+_MODELS = ("chat_models",)
+
+#: Module of 2023 -> the modules of ours that have its names.
 MODULES: dict[str, tuple[str, ...]] = {
     "langchain": (),
-    "langchain.chat_models": ("chat_models",),
-    "langchain.chat_models.openai": ("chat_models",),
-    "langchain.chat_models.base": ("chat_models",),
-    "langchain.schema": ("schema",),
-    "langchain.schema.messages": ("schema",),
-    "langchain.schema.output": ("schema",),
-    "langchain.callbacks": ("callbacks",),
-    "langchain.callbacks.base": ("callbacks",),
-    "langchain.callbacks.manager": ("callbacks",),
-    "langchain.callbacks.streaming_stdout": ("callbacks",),
+    "langchain.chat_models": _MODELS,
+    "langchain.chat_models.anthropic": _MODELS,
+    "langchain.chat_models.azure_openai": _MODELS,
+    "langchain.chat_models.base": _MODELS,
+    "langchain.chat_models.bedrock": _MODELS,
+    "langchain.chat_models.fireworks": _MODELS,
+    "langchain.chat_models.jinachat": _MODELS,
+    "langchain.chat_models.ollama": _MODELS,
+    "langchain.chat_models.openai": _MODELS,
+    "langchain.chat_models.vertexai": _MODELS,
+    "langchain.schema": _SCHEMA,
+    "langchain.schema.messages": _SCHEMA,
+    "langchain.schema.output": _SCHEMA,
+    "langchain.callbacks": _CALLBACKS,
+    "langchain.callbacks.base": _CALLBACKS,
+    "langchain.callbacks.manager": _CALLBACKS,
+    "langchain.callbacks.streaming_stdout": _CALLBACKS,
 }
+
+#: Names of 2023 that are called something else now.
+_RENAMED = {"BaseChatModel": "ChatModel", "ChatBedrockConverse": "ChatBedrock", "BedrockChat": "ChatBedrock"}
 
 
 class RealPackageInstalled(ImportError):
@@ -50,25 +68,52 @@ def install() -> None:
         parent, _, child = name.rpartition(".")
         if parent:
             setattr(sys.modules[parent], child, sys.modules[name])
+    sys.meta_path.append(_Missing())
+
+
+class _Missing(MetaPathFinder):
+    """Asked for what none of the modules has: says so by name. (`from a import b` looks for a module `a.b` last.)"""
+
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> None:
+        """Nothing for other packages; an ImportError for ours."""
+        head, _, name = fullname.rpartition(".")
+        if fullname.partition(".")[0] != "langchain":
+            return
+        have = (
+            f"{head} has: {', '.join(names)}" if (names := _names(head)) else f"the modules are: {', '.join(MODULES)}"
+        )
+        raise ModuleNotFoundError(f"chatmodels.compat has no {name} in {head}; {have}", name="langchain", path=fullname)
 
 
 def _module(name: str, homes: tuple[str, ...]) -> ModuleType:
     module = ModuleType(name, f"The names of 2023's `{name}`, from chatmodels.")
+    module.__spec__ = ModuleSpec(name, None, origin="chatmodels.compat", is_package=True)
+    # A package each, so that a name that is missing is looked for as a module, and `_Missing` is asked.
+    module.__path__ = []
     module.__dict__["__chatmodels__"] = True
-    if any(other.startswith(name + ".") for other in MODULES):
-        module.__path__ = []
     module.__dict__["__getattr__"] = _finder(name, homes)
+    module.__dict__["__dir__"] = lambda: sorted({*module.__dict__, *_names(name)})
     return module
+
+
+def _names(module: str) -> list[str]:
+    """The names that a 2023 module gives."""
+    found = [name for home in MODULES.get(module, ()) for name in _home(home).__all__]
+    return sorted(found)
+
+
+def _home(name: str) -> Any:
+    return import_module(f"chatmodels.{name}")
 
 
 def _finder(name: str, homes: tuple[str, ...]) -> Callable[[str], Any]:
     def find(attribute: str) -> Any:
-        if attribute.startswith("__"):
-            raise AttributeError(attribute)
+        if attribute == "__all__" and homes:
+            return _names(name)
+        wanted = _RENAMED.get(attribute, attribute)
         for home in homes:
-            found = getattr(import_module(f"chatmodels.{home}"), attribute, None)
-            if found is not None:
-                return found
+            if wanted in _home(home).__all__:
+                return getattr(_home(home), wanted)
         raise AttributeError(f"chatmodels.compat has no {name}.{attribute}")
 
     return find
@@ -78,15 +123,46 @@ def main(arguments: list[str] | None = None) -> None:
     """The command: run the script with its own arguments as `__main__`."""
     given = sys.argv[1:] if arguments is None else arguments
     if not given or given[0] in ("-h", "--help"):
-        sys.stdout.write("usage: python -m chatmodels.compat script.py [arguments]\n\n" + (__doc__ or ""))
+        out = sys.stdout if given else sys.stderr
+        out.write("usage: python -m chatmodels.compat script.py [arguments]\n\n" + (__doc__ or ""))
         raise SystemExit(0 if given else 2)
+    script = Path(given[0]).absolute()
+    if not script.is_file():
+        sys.stderr.write(f"chatmodels.compat: no script at {given[0]!r}\n")
+        raise SystemExit(2)
     try:
         install()
     except RealPackageInstalled as error:
         sys.stderr.write(f"chatmodels.compat: {error}\n")
         raise SystemExit(1) from None
-    sys.argv = list(given)
-    runpy.run_path(given[0], run_name="__main__")
+    run(script, given)
+
+
+def run(script: Path, arguments: list[str]) -> None:
+    """Run the file as Python would: as `__main__`, its folder first on the path, its errors shown from its first line on."""
+    sys.argv = list(arguments)
+    _put_first(str(script.resolve().parent))
+    module = ModuleType("__main__")
+    module.__file__ = str(script)
+    module.__dict__["__builtins__"] = builtins
+    sys.modules["__main__"] = module
+    try:
+        # Bytes, so that a coding line in the script is heeded.
+        exec(compile(script.read_bytes(), str(script), "exec", dont_inherit=True), module.__dict__)  # noqa: S102
+    except Exception as error:
+        trace = error.__traceback__
+        sys.excepthook(type(error), error, trace.tb_next if trace is not None else None)
+        raise SystemExit(1) from None
+
+
+def _put_first(folder: str) -> None:
+    """The script's folder takes the place of the one that `python -m` put on the path (none, under `-P`)."""
+    if sys.flags.safe_path:
+        return
+    if sys.path and sys.path[0] in ("", os.getcwd()):
+        sys.path[0] = folder
+    else:
+        sys.path.insert(0, folder)
 
 
 if __name__ == "__main__":

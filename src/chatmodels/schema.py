@@ -5,10 +5,10 @@ from __future__ import annotations
 from ._inputs import buffer_string as get_buffer_string
 from ._inputs import messages_from_dict, messages_to_dict
 from ._messages import AIMessage, ChatMessage, FunctionMessage, HumanMessage, Message, SystemMessage, ToolMessage
+from ._messages import _Message as BaseMessage
 from ._results import ChatGeneration, LLMResult
 from ._stream import AIMessageChunk
 
-BaseMessage = (AIMessage, ChatMessage, FunctionMessage, HumanMessage, SystemMessage, ToolMessage)
 ChatResult = LLMResult
 Generation = ChatGeneration
 
