@@ -377,6 +377,17 @@ def test_tools() -> None:
     assert got["toolConfig"] == {"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": ["weather"]}}
 
 
+def test_functions_beside_tools_that_google_runs() -> None:
+    search = Tool(name="googleSearch", kind="provider", raw={"googleSearch": {}})
+    both: dict[str, Any] = {"tools": (search, WEATHER), "tool_choice": "auto"}
+    assert body(HI, model="gemini-3-pro", **both)["toolConfig"] == {
+        "includeServerSideToolInvocations": True,
+        "functionCallingConfig": {"mode": "AUTO"},
+    }
+    assert "includeServerSideToolInvocations" not in json.dumps(body(HI, **both))
+    assert "toolConfig" not in body(HI, model="gemini-3-pro", tools=(search,))
+
+
 def test_the_older_form_of_schemas() -> None:
     dialect = Google(json_schema=False)
     schema = {"type": "object", "properties": {"a": {"type": ["string", "null"]}, "b": {"const": "x"}}}
@@ -478,6 +489,7 @@ def test_store_is_not_for_vertex() -> None:
         ("gemini-2.5-pro", {"reasoning_budget": 0}, {"thinkingBudget": 0}, ""),
         ("gemini-2.5-pro", {"reasoning_summary": "none"}, {"includeThoughts": False}, ""),
         ("gemini-3-pro", {"reasoning_effort": "low"}, {"thinkingLevel": "LOW", "includeThoughts": True}, ""),
+        ("gemini-3-pro", {"reasoning_effort": "minimal"}, {"thinkingLevel": "LOW", "includeThoughts": True}, "'low'"),
         ("gemini-flash-latest", {"reasoning_effort": "none"}, {"thinkingLevel": "MINIMAL", "includeThoughts": True}, "minimal"),
         (
             "gemini-3-pro",

@@ -19,7 +19,8 @@ from chatmodels._events import Event
 from chatmodels._fold import fold
 from chatmodels._json import loads
 from chatmodels._schema import for_google_json
-from chatmodels.dialects._google_parse import camel_key, json_schema
+from chatmodels.dialects._google_parse import json_schema
+from chatmodels.dialects._google_wire import camel_key
 from chatmodels.dialects.google import Google
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"

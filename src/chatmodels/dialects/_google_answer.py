@@ -261,7 +261,7 @@ class Assembler:
         if not isinstance(text, str):
             out.append(PartDone(self._opaque(part), state.new(), state.number))
             return
-        kind = "reasoning" if part.get("thought") is True else "text"
+        kind = "reasoning" if part.get("thought") else "text"
         extra = _beyond(part, "text", "thought")
         if not (text or extra):
             return
@@ -346,7 +346,7 @@ class Assembler:
         kind = wire.get("mimeType")
         kind = kind if isinstance(kind, str) and kind else None
         extra = _beyond(part, "inlineData", "thought")
-        if part.get("thought") is True:
+        if part.get("thought"):
             extra["thought"] = True
         if data and not extra and kind and kind.lower().startswith(_PCM):
             index = state.next - 1 if state.open == kind else state.new(kind if self._join else None)

@@ -23,11 +23,10 @@ from chatmodels._schema_walk import is_array, is_object, map_children
 from chatmodels._tools import Tool
 
 from ._google_answer import Assembler
-from ._google_wire import is_modern, number
+from ._google_wire import camel_key, is_modern, number
 from ._open_calls import OpenCalls
 
 _PATH = re.compile(r"/(?:(tunedModels|endpoints)/|models/)([^/:?]+(?:%3A[^/:?]*)?):(\w+)", re.IGNORECASE)
-_SNAKE = re.compile(r"_([a-z0-9])")
 #: What stands under these keys is the user's own, not Google's fields.
 _FREE = frozenset(
     {
@@ -82,11 +81,6 @@ def _camel(value: Any) -> Any:
         name = camel_key(key)
         out[name] = inner if name in _FREE else _camel(inner)
     return out
-
-
-def camel_key(key: str) -> str:
-    """`max_output_tokens` -> `maxOutputTokens`: Google takes both."""
-    return _SNAKE.sub(lambda m: m[1].upper(), key)
 
 
 def _list(value: Any) -> list[Any]:

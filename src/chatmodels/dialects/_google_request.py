@@ -127,6 +127,7 @@ class Encoder(Warnings):
         super().__init__(provider)
         self.profile = profile
         self.modern = is_modern(model)
+        self.pro = "-pro" in model
         self._where = ""
         self._contents: list[dict[str, Any]] = []
         self._system: list[dict[str, Any]] = []

@@ -15,6 +15,8 @@ from chatmodels._schema import for_google, for_google_json
 from chatmodels._schema_walk import is_object
 from chatmodels._tools import Tool
 
+from ._google_wire import camel_key
+
 if TYPE_CHECKING:
     from ._google_request import Encoder
 
@@ -40,6 +42,11 @@ class Warnings:
 
 #: Token budgets of the efforts, for models before Gemini 3.
 _BUDGETS = {"none": 0, "minimal": 1024, "low": 1024, "medium": 8192, "high": 24576}
+_SERVED = frozenset(
+    word
+    for name in ("google_search", "url_context", "file_search", "google_maps", "code_execution")
+    for word in (name, camel_key(name))
+)
 _CHOICES = {"auto": "AUTO", "none": "NONE", "required": "ANY", "any": "ANY"}
 
 
@@ -165,9 +172,10 @@ def _thinking(encoder: Encoder, settings: Settings) -> None:
 
 def _effort(encoder: Encoder, effort: str) -> dict[str, Any]:
     if encoder.modern:
-        if effort == "none":
-            encoder.warn("this model cannot be kept from reasoning: reasoning_effort 'none' is sent as 'minimal'")
-            effort = "minimal"
+        least = "low" if encoder.pro else "minimal"
+        if effort == "none" or (effort == "minimal" and encoder.pro):
+            encoder.warn(f"the least that this model reasons is {least!r}: reasoning_effort {effort!r} is sent as that")
+            effort = least
         return {"thinkingLevel": effort.upper()}
     if effort not in _BUDGETS:
         encoder.warn(f"reasoning_effort {effort!r} is sent as 'high'")
@@ -192,6 +200,9 @@ def tools_body(encoder: Encoder, call: Call) -> dict[str, Any]:
     if tools:
         out["tools"] = tools
     choice = _choice(encoder, call, functions)
+    if functions and encoder.modern and not encoder.profile.vertex and any(t.keys() & _SERVED for t in tools):
+        # ai.google.dev/gemini-api/docs/tool-combination (2026-11): what the provider runs beside functions needs it.
+        choice = {"includeServerSideToolInvocations": True, **choice}
     if choice:
         out["toolConfig"] = choice
     return out

@@ -69,6 +69,7 @@ VERTEX_NUMBERS: dict[int, str] = {
 }
 _BLOCKED = {1: "SAFETY", 2: "OTHER", 3: "BLOCKLIST", 4: "PROHIBITED_CONTENT"}
 _AUDIO = ("AUDIO", 4)
+_SNAKE = re.compile(r"_([a-z0-9])")
 #: Gemini 3 and later. The names without a number ("gemini-flash-latest") mean the newest.
 _MODERN = re.compile(r"gemini-(?![12](?:[.-]|$))")
 
@@ -76,6 +77,11 @@ _MODERN = re.compile(r"gemini-(?![12](?:[.-]|$))")
 def is_modern(model: str) -> bool:
     """Has the model thinking levels, media inside function responses, required thought signatures?"""
     return bool(_MODERN.search(model))
+
+
+def camel_key(key: str) -> str:
+    """`max_output_tokens` -> `maxOutputTokens`: Google takes both."""
+    return _SNAKE.sub(lambda m: m[1].upper(), key)
 
 
 def finish_name(raw: Any, numbers: dict[int, str]) -> str | None:
