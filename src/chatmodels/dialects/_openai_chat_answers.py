@@ -120,7 +120,8 @@ class AnswerWriter(PartWriter):
 
     def answer_reasoning(self, part: Reasoning, wire: dict[str, Any], message: AIMessage, where: str) -> None:
         data = own_data(part, self.provider)
-        fields = data.get("fields") or ((self.profile.reasoning_field,) if self.profile.reasoning_field else ())
+        usual = (self.profile.reasoning_field,) if self.profile.reasoning_field else ()
+        fields = data.get("fields", usual)
         if not self.is_own(message):
             self.warn(f"{where}: the reasoning of another provider is not sent to {self.provider}")
         elif message.provider is None and not fields and not data and part.text:

@@ -41,8 +41,8 @@ class RequestReader:
         self.provider = provider
         self.profile = profile
 
-    def call(self, body: dict[str, Any]) -> Call:
-        """The call; a UsageError names what is not a Chat Completions request."""
+    def call(self, body: dict[str, Any], path: str = "") -> Call:
+        """The call; a UsageError names what is not a Chat Completions request. Azure names the model in the path."""
         messages = body.get("messages")
         if not is_array(messages):
             raise UsageError("a Chat Completions request has a list 'messages'", argument="body")
@@ -55,7 +55,7 @@ class RequestReader:
             settings["extra_body"] = extra
         tools = body.get("tools")
         return Call(
-            model=str(body.get("model") or ""),
+            model=string(body.get("model")) or _deployment(path),
             messages=tuple(self.message(m) for m in messages),
             settings=Settings(**settings),
             tools=tuple(self.tool(t) for t in (tools if is_array(tools) else ())),
@@ -230,6 +230,12 @@ def _differs(written: Any, given: Any) -> bool:
     if is_object(written) and is_object(given):
         return any(v is not None and _differs(written.get(k), v) for k, v in given.items())
     return bool(written != given)
+
+
+def _deployment(path: str) -> str:
+    """`/openai/deployments/NAME/chat/completions` -> NAME."""
+    _, found, rest = path.partition("/deployments/")
+    return rest.partition("/")[0] if found else ""
 
 
 def _raw(wire: dict[str, Any]) -> Tool:

@@ -34,7 +34,8 @@ class Encoder(AnswerWriter):
 
     def body(self, call: Call) -> dict[str, Any]:
         self.model = call.model
-        body: dict[str, Any] = {"model": call.model, "messages": self.messages(call.messages)}
+        body: dict[str, Any] = {"model": call.model} if call.model else {}
+        body["messages"] = self.messages(call.messages)
         if call.tools:
             body["tools"] = [self.tool(t) for t in call.tools]
         self.settings(call.settings, body)

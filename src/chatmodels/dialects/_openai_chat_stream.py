@@ -146,13 +146,13 @@ class ChatStream(SSEDecoder):
         return True
 
     def _start(self, out: list[Event], body: Body) -> None:
-        model = body.model if isinstance(body.model, str) and body.model else None
-        ident = body.id if isinstance(body.id, str) and body.id else None
-        if model is None and (self._started or ident is None):
-            return
-        self._started = True
-        self._model = body.model
-        out.append(Start(id=ident, model=model))
+        """What is new of the id and the model; some hosts leave them out of the first chunks."""
+        ident = body.id if not self._started and isinstance(body.id, str) and body.id else None
+        model = body.model if body.model != self._model and isinstance(body.model, str) and body.model else None
+        if ident or model:
+            self._started = self._started or ident is not None
+            self._model = model or self._model
+            out.append(Start(id=ident, model=model))
 
     def _use(self, out: list[Event], body: Body) -> None:
         wire, groq = body.usage, body.x_groq

@@ -80,7 +80,7 @@ class OpenAIChat(Dialect):
     def decode_request(self, body: dict[str, Any], path: str = "") -> Call:
         """The call that a request body of this format means; what has no neutral place goes into `extra_body` and, for
         this provider only, `provider_data`."""
-        return RequestReader(self.provider, self.profile).call(body)
+        return RequestReader(self.provider, self.profile).call(body, path)
 
     def _error(self, error: Any, response: HTTPResponse) -> ProviderError:
         message, code, kind = read_error({"error": error})
