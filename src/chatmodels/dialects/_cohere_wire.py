@@ -110,13 +110,12 @@ def read_citation(wire: dict[str, Any], provider: str) -> list[Citation]:
 def _of_source(wire: dict[str, Any], source: Any) -> Citation:
     source = mapping(source)
     given = mapping(source.get("document")) or mapping(source.get("tool_output"))
-    start, end = wire.get("start"), wire.get("end")
     return Citation(
         url=text_or_none(given.get("url")),
         title=text_or_none(given.get("title")),
         cited_text=next((given[k] for k in _SAID if isinstance(given.get(k), str)), None),
-        start=start if isinstance(start, int) else None,
-        end=end if isinstance(end, int) else None,
+        start=count(wire.get("start")),
+        end=count(wire.get("end")),
         file_id=text_or_none(source.get("id")),
     )
 

@@ -32,7 +32,7 @@ from chatmodels._parts import (
 )
 from chatmodels._schema_walk import is_array, is_object
 
-from ._kept import beside, items, keep, kept_dict, mapping, text, text_or_none
+from ._kept import beside, count, items, keep, kept_dict, mapping, text, text_or_none
 
 #: Between the sections of one summary: the wire has them as separate texts.
 SECTION = "\n\n"
@@ -144,8 +144,8 @@ def read_citation(wire: dict[str, Any], provider: str) -> Citation:
     return Citation(
         url=text_or_none(wire.get("url")),
         title=text_or_none(wire.get("title")),
-        start=wire.get("start_index") if isinstance(wire.get("start_index"), int) else None,
-        end=wire.get("end_index") if isinstance(wire.get("end_index"), int) else None,
+        start=count(wire.get("start_index")),
+        end=count(wire.get("end_index")),
         file_id=text_or_none(wire.get("file_id")),
         provider_data={provider: beside(wire, "url", "title", "start_index", "end_index", "file_id")},
     )
