@@ -37,14 +37,13 @@ from ._kept import beside, count, items, keep, kept_dict, mapping, text, text_or
 #: Between the sections of one summary: the wire has them as separate texts.
 SECTION = "\n\n"
 
-#: Calls of OpenAI's own tools that the caller has to run: item type -> (tool name, field of the arguments,
-#: output type).
-CLIENT_CALLS: dict[str, tuple[str, str, str]] = {
-    "shell_call": ("shell", "action", "shell_call_output"),
-    "local_shell_call": ("local_shell", "action", "local_shell_call_output"),
-    "apply_patch_call": ("apply_patch", "operation", "apply_patch_call_output"),
-    "computer_call": ("computer", "action", "computer_call_output"),
-    "tool_search_call": ("tool_search", "arguments", "tool_search_output"),
+#: Calls of OpenAI's own tools that the caller has to run: item type -> (tool name, field of the arguments).
+_CLIENT_CALLS: dict[str, tuple[str, str]] = {
+    "shell_call": ("shell", "action"),
+    "local_shell_call": ("local_shell", "action"),
+    "apply_patch_call": ("apply_patch", "operation"),
+    "computer_call": ("computer", "action"),
+    "tool_search_call": ("tool_search", "arguments"),
 }
 
 #: Item type of a tool that the provider ran -> (neutral kind, fields of the arguments, fields of the result).
@@ -204,7 +203,7 @@ def _read_custom(item: dict[str, Any], provider: str) -> Part:
 def _read_client_call(item: dict[str, Any], provider: str) -> Part:
     if _is_hosted(item):
         return _read_server_tool(item, provider)
-    name, field, _ = CLIENT_CALLS[item["type"]]
+    name, field = _CLIENT_CALLS[item["type"]]
     args = item.get(field)
     if args is None and is_array(item.get("actions")):
         args = {"actions": item["actions"]}
@@ -270,7 +269,7 @@ def _read_image(item: dict[str, Any], provider: str) -> Part:
 
 _READERS: dict[str, Callable[[dict[str, Any], str], Part]] = {
     **dict.fromkeys(_SERVER_TOOLS, _read_server_tool),
-    **dict.fromkeys(CLIENT_CALLS, _read_client_call),
+    **dict.fromkeys(_CLIENT_CALLS, _read_client_call),
     "reasoning": _read_reasoning,
     "function_call": _read_function,
     "custom_tool_call": _read_custom,
