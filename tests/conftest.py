@@ -160,7 +160,8 @@ def world(request: pytest.FixtureRequest) -> World:
     return World(request.param)
 
 
-def chat(route: Route, **options: Any) -> ChatOpenAI:
+def chat(route: Route | str, **options: Any) -> ChatOpenAI:
     """A model at that address: one try, no deadline longer than the tests have patience."""
+    url = route if isinstance(route, str) else route.url
     given: dict[str, Any] = {"max_retries": 1, "timeout": {"connect": 5, "first_token": 10, "idle": 10, "total": 20}}
-    return ChatOpenAI(openai_api_key=KEY, base_url=route.url, **{**given, **options})
+    return ChatOpenAI(openai_api_key=KEY, base_url=url, **{**given, **options})

@@ -17,7 +17,7 @@ from ._http import HTTPConfig, transport
 from ._providers import Provider, load, provider, url_fields
 from ._quirks import QUIRKS
 from ._retry import Budget, Retry
-from ._secret import Secret
+from ._secret import Hidden, Secret
 from ._version import __version__
 
 if TYPE_CHECKING:
@@ -73,6 +73,11 @@ def _check_url(url: str, name: str) -> None:
             f"{name}: base_url is an http:// or https:// address such as 'https://host/v1'; got {_hidden(url)!r}",
             argument="base_url",
         )
+    if "@" in parts.netloc:
+        raise UsageError(
+            f"{name}: base_url holds a name or password, {_hidden(url)!r}: give it as headers={{'authorization': ...}}",
+            argument="base_url",
+        )
 
 
 def _hidden(url: str) -> str:
@@ -116,9 +121,9 @@ def headers_of(config: Config, row: Provider, key: Secret | None) -> dict[str, s
         headers["openai-organization"] = config.organization
     if key is not None:
         if row.auth == "bearer":
-            headers["authorization"] = f"Bearer {key.reveal()}"
+            headers["authorization"] = Hidden(f"Bearer {key.reveal()}")
         elif row.auth.startswith("header:"):
-            headers[row.auth[7:]] = key.reveal()
+            headers[row.auth[7:]] = Hidden(key.reveal())
     headers.update({name.lower(): value for name, value in config.headers.items()})
     for name, value in headers.items():
         if not value.isascii() or "\n" in value or "\r" in value:

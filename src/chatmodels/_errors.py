@@ -18,6 +18,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 __all__ = [
@@ -77,7 +78,16 @@ class ChatModelError(Exception):
         return self.text
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.text, dict(self.__dict__), self.__cause__)
+        return _rebuild, (type(self), self.text, dict(self.__dict__), _to_pickle(self.__cause__))
+
+
+def _to_pickle(cause: BaseException | None) -> BaseException | None:
+    """The cause, or its text where it cannot be pickled, as many errors of other libraries cannot."""
+    try:
+        pickle.loads(pickle.dumps(cause))  # noqa: S301
+    except Exception:
+        return ChatModelError(f"{type(cause).__name__}: {cause}")
+    return cause
 
 
 def _rebuild(cls: type[ChatModelError], text: str, state: dict[str, Any], cause: Any) -> ChatModelError:

@@ -32,10 +32,6 @@ class HTTPConfig(msgspec.Struct, frozen=True, kw_only=True):
     verify: bool | str = True
     cert: str | tuple[str, str] | None = None
 
-    def __repr__(self) -> str:
-        proxy = self.proxy and without_user(self.proxy)
-        return f"HTTPConfig(proxy={proxy!r}, verify={self.verify!r}, cert={self.cert!r})"
-
 
 def without_user(url: str) -> str:
     """The URL without the name and password in it."""

@@ -18,8 +18,8 @@ from yarl import URL
 from ._call import HTTPResponse
 from ._errors import ChatModelError, ConnectError, DeadlineError, ProtocolError, TransportError, UsageError
 from ._flow import Open, Send
-from ._http import HTTPConfig, brief, head_limit, headers_of, passed
-from ._proxy import proxy_for
+from ._http import HTTPConfig, brief, head_limit, headers_of, passed, without_user
+from ._proxy import basic_auth, proxy_for
 
 DRAIN_SECONDS = 0.25
 HEAD_LIMIT = 64 * 1024  # of one header field; aiohttp's own 8 kB is less than some hosts send
@@ -33,7 +33,7 @@ class AsyncPool:
         self._config = config
         self._sessions: dict[Any, _Session] = {}
         self._urls: dict[tuple[str, str], URL] = {}
-        self._proxies: dict[str, str | None] = {}
+        self._proxies: dict[str, dict[str, Any]] = {}
         self._timeouts: dict[float | None, aiohttp.ClientTimeout] = {}
         self._tls: Any = None
 
@@ -96,10 +96,15 @@ class AsyncPool:
                 raise UsageError(f"base_url: {base!r} is no address: {error}", argument="base_url") from error
         return found
 
-    def _proxy(self, base: str) -> str | None:
-        if base not in self._proxies:
-            self._proxies[base] = proxy_for(base, self._config) or None
-        return self._proxies[base]
+    def _proxy(self, base: str) -> dict[str, Any]:
+        """The arguments that name the proxy. Its password goes in a header, since aiohttp would show it in a URL."""
+        found = self._proxies.get(base)
+        if found is None:
+            proxy = proxy_for(base, self._config)
+            basic = basic_auth(proxy)
+            headers = {} if basic is None else {"proxy_headers": {"authorization": basic}}
+            found = self._proxies[base] = {"proxy": without_user(proxy), **headers} if proxy else {}
+        return found
 
     def _timeout(self, connect: float | None) -> aiohttp.ClientTimeout:
         found = self._timeouts.get(connect)
@@ -123,9 +128,9 @@ class AsyncPool:
                 self._url(target.base_url, request.path),
                 data=request.body,
                 headers=headers_of(effect),
-                proxy=self._proxy(target.base_url),
                 timeout=self._timeout(target.timeouts.connect),
                 allow_redirects=False,
+                **self._proxy(target.base_url),
             )
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise _send_error(error, target.base_url, target.timeouts.connect) from error

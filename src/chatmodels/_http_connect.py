@@ -5,7 +5,6 @@ Knows deadlines and addresses; nothing of requests, providers or policy.
 
 from __future__ import annotations
 
-import base64
 import select
 import socket
 import ssl
@@ -13,15 +12,16 @@ import threading
 from collections import deque
 from time import monotonic
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from urllib3.connection import HTTPConnection, HTTPSConnection, ProxyConfig
 from urllib3.exceptions import HTTPError
 from urllib3.util import parse_url
 
 from ._errors import ChatModelError, ConnectError, DeadlineError, UsageError
-from ._http import HTTPConfig, brief, passed
+from ._http import HTTPConfig, brief, passed, without_user
 from ._http_tls import tls_context
+from ._proxy import basic_auth
 
 #: Idle connections are given up after so many seconds: many servers, and the gateways between, drop them soon after.
 IDLE_SECONDS = 60.0
@@ -172,19 +172,17 @@ class _Proxy:
     """A proxy's address, and its credentials as a header."""
 
     def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        user, _, self.name = parts.netloc.rpartition("@")
+        bare = without_user(url)
+        parts = urlsplit(bare)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UsageError(
-                f"a proxy is an http:// or https:// address; got {parts.scheme}://{self.name}", argument="proxy"
-            )
+            raise UsageError(f"a proxy is an http:// or https:// address; got {bare!r}", argument="proxy")
+        self.name = parts.netloc
         self.secure = parts.scheme == "https"
         self.host = parts.hostname
         self.port = parts.port or (443 if self.secure else 80)
-        self.url = parse_url(f"{parts.scheme}://{self.name}")
-        name, _, password = user.partition(":")
-        pair = base64.b64encode(f"{unquote(name)}:{unquote(password)}".encode()).decode()
-        self.headers = {"proxy-authorization": f"Basic {pair}"} if user else {}
+        self.url = parse_url(bare)
+        basic = basic_auth(url)
+        self.headers = {} if basic is None else {"proxy-authorization": basic}
 
 
 def _readable(sock: Any) -> bool:

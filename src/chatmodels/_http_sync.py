@@ -133,17 +133,19 @@ class SyncOpened:
         return connection
 
     def _write(self, until: float | None) -> None:
+        self._sock.settimeout(left(until))
+        try:
+            self._sock.sendall(self._bytes())  # in no variable: they hold the key, and tracebacks can show variables
+        except (BrokenPipeError, ConnectionResetError):
+            return  # a server may answer (413, 401) and close before it has read all: its answer is read next
+
+    def _bytes(self) -> bytes:
         request, origin = self._effect.request, self._origin
         headers = headers_of(self._effect)
         if origin.headers:
             headers = {**headers, **origin.headers}
         target = self._prefix + request.path
-        head = request_head(request.method, target, origin.host, headers, len(request.body))
-        self._sock.settimeout(left(until))
-        try:
-            self._sock.sendall(head + request.body)
-        except (BrokenPipeError, ConnectionResetError):
-            return  # a server may answer (413, 401) and close before it has read all: its answer is read next
+        return request_head(request.method, target, origin.host, headers, len(request.body)) + request.body
 
     def _head(self, until: float | None) -> Head:
         data = b""

@@ -28,20 +28,27 @@ def request_head(method: str, target: str, host: str, headers: Mapping[str, str]
     """The head of a request, up to the body."""
     if _NOT_IN_A_TARGET.search(target):
         raise UsageError(f"a URL cannot carry {target!r}: percent-encode it", argument="base_url")
+    head = _head(method, target, host, headers, length)
+    if head is None:
+        bad = next((n for n, v in headers.items() if not (n + v).isascii() or _NOT_IN_A_HEADER.search(n + v)), "")
+        raise UsageError(
+            f"the header {bad!r} holds a line break or a character that HTTP cannot carry", argument="extra_headers"
+        )
+    return head
+
+
+def _head(method: str, target: str, host: str, headers: Mapping[str, str], length: int) -> bytes | None:
+    # Nothing is raised in here: the keys would show among the variables of the traceback.
     lines = [f"{method} {target} HTTP/1.1", f"host: {host}", f"content-length: {length}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     head = "\r\n".join(lines)
-    if head.count("\n") != len(lines) - 1 or "\0" in head or head.count("\r") != len(lines) - 1:
-        _refuse(headers)
+    breaks = len(lines) - 1
+    if head.count("\n") != breaks or head.count("\r") != breaks or "\0" in head:
+        return None
     try:
         return head.encode("latin-1") + b"\r\n\r\n"
     except UnicodeEncodeError:
-        raise UsageError("a header holds a character that HTTP cannot carry", argument="extra_headers") from None
-
-
-def _refuse(headers: Mapping[str, str]) -> None:
-    bad = next((name for name, value in headers.items() if _NOT_IN_A_HEADER.search(name + value)), "")
-    raise UsageError(f"the header {bad!r} holds a line break or a NUL", argument="extra_headers")
+        return None
 
 
 class Head:

@@ -18,18 +18,20 @@ from ._config import Config, base_url_of, key_of, plan_of
 from ._drive import achunks, arun, chunks, run
 from ._errors import UsageError
 from ._flow import Flow, Timeouts
-from ._http import HTTPConfig
+from ._http import HTTPConfig, without_user
 from ._inputs import Input, messages_of
 from ._json import is_object
 from ._messages import AIMessage, HumanMessage
 from ._model_2023 import OldNames
 from ._model_many import ManyCalls
 from ._options import (
+    POLICIES,
     SETTINGS,
     CallOptions,
     ModelOptions,
     handlers_of,
     one_name_each,
+    policies_of,
     retry_of,
     settings_of,
     stop_of,
@@ -37,7 +39,7 @@ from ._options import (
 )
 from ._providers import load, provider, url_fields
 from ._retry import Budget
-from ._secret import Secret
+from ._secret import Hidden, Secret, hidden
 from ._stream import AsyncChatStream, ChatStream
 
 if TYPE_CHECKING:
@@ -49,11 +51,6 @@ Errors = Literal["raise", "return"]
 
 #: The default of an argument for which None means something.
 _AS_IT_IS: Any = ...
-
-_POLICY = frozenset(
-    {"api_key", "base_url", "organization", "proxy", "timeout", "max_retries", "streaming", "callbacks", "headers",
-     "verify", "cert", "http_client"}
-)  # fmt: skip
 
 
 class ChatModel(ManyCalls, OldNames):
@@ -93,7 +90,7 @@ class ChatModel(ManyCalls, OldNames):
         name, model_name = self._names(given.pop("model", None))
         name = provider_name or name
         row = provider(name)
-        policy = {k: given.pop(k) for k in list(given) if k in _POLICY}
+        policy = policies_of({k: given.pop(k) for k in list(given) if k in POLICIES})
         mine = self.own_options.union(row.takes, url_fields(row))
         own = {k: given.pop(k) for k in list(given) if k in mine}
         config = Config(
@@ -103,7 +100,7 @@ class ChatModel(ManyCalls, OldNames):
             key=_key(policy.get("api_key")),
             base_url=_base_url(policy.get("base_url")),
             organization=policy.get("organization") or _organization(name),
-            headers=dict(policy.get("headers") or {}),
+            headers=hidden(policy.get("headers") or {}),
             timeouts=timeouts_of(policy.get("timeout")),
             retry=retry_of(policy.get("max_retries")),
             handlers=handlers_of(policy.get("callbacks")),
@@ -179,8 +176,17 @@ class ChatModel(ManyCalls, OldNames):
         return f"{type(self).__name__}({', '.join(shown)})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        config = msgspec.structs.replace(self._config, key=None, headers={}, http_client=None)
+        http = self._config.http
+        if http.proxy:
+            http = msgspec.structs.replace(http, proxy=without_user(http.proxy))
+        config = msgspec.structs.replace(self._config, key=None, headers={}, http=http, http_client=None)
         return _unpickled, (type(self), config)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
 
     # -- variations
 
@@ -511,7 +517,11 @@ def _organization(name: str) -> str | None:
 
 
 def _http(policy: dict[str, Any], name: str) -> HTTPConfig:
-    proxy = policy.get("proxy") or (os.environ.get("OPENAI_PROXY") if name == "openai" else None) or None
+    proxy = policy.get("proxy")
+    if proxy is None and name == "openai":
+        proxy = os.environ.get("OPENAI_PROXY") or None
+    if proxy:
+        proxy = Hidden(proxy)
     verify = policy.get("verify")
     return HTTPConfig(proxy=proxy, verify=True if verify is None else verify, cert=policy.get("cert"))
 

@@ -19,7 +19,7 @@ from ._errors import UsageError
 from ._flow import Timeouts
 from ._json import is_object, is_sequence
 from ._retry import Retry
-from ._secret import Hidden
+from ._secret import hidden
 
 
 class CallOptions(TypedDict, total=False):
@@ -199,8 +199,9 @@ def _checked(name: str, value: Any) -> Any:
     if isinstance(value, int) and isinstance(found, float):
         found = value  # 0 stays 0 on the wire
     if name == "extra_headers":
-        check_headers(found, name)
-        return {k: Hidden(v) for k, v in found.items()}
+        headers = cast("dict[str, str]", found)
+        check_headers(headers, name)
+        return hidden(headers)
     least = _AT_LEAST.get(name)
     if least is not None and found < least:
         raise UsageError(f"{name} is at least {least:g}, not {found!r}", argument=name)

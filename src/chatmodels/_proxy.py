@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
+
+from ._secret import Hidden
 
 if TYPE_CHECKING:
     from ._http import HTTPConfig
@@ -23,4 +26,14 @@ def proxy_for(url: str, config: HTTPConfig) -> str:
 
 
 def _with_scheme(proxy: str) -> str:
-    return proxy if not proxy or "://" in proxy else f"http://{proxy}"
+    return Hidden(proxy if not proxy or "://" in proxy else f"http://{proxy}")
+
+
+def basic_auth(url: str) -> str | None:
+    """The header value for the name and password in a URL; None where there are none."""
+    user = urlsplit(url).netloc.rpartition("@")[0]
+    if not user:
+        return None
+    name, _, password = user.partition(":")
+    pair = f"{unquote(name)}:{unquote(password)}".encode()
+    return Hidden(f"Basic {base64.b64encode(pair).decode()}")

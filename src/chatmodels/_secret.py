@@ -5,6 +5,23 @@ from __future__ import annotations
 from typing import NoReturn
 
 
+class Hidden(str):
+    """A str for a header or an address with a secret in it: as it is to whoever uses it, and nothing in a repr.
+
+    So it does not show where a dict or the local variables of a traceback are written out.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'...'"
+
+
+def hidden(headers: dict[str, str]) -> dict[str, str]:
+    """The headers with values that do not show."""
+    return {name: Hidden(value) for name, value in headers.items()}
+
+
 class Secret:
     """Holds a key; `reveal()` is the only way to it."""
 
