@@ -474,6 +474,31 @@ def test_what_is_not_taken_is_said(name: str, value: Any) -> None:
     assert body(HI, **{name: value}) == body(HI)
 
 
+def test_settings_in_odd_shapes() -> None:
+    speech = {"multiSpeakerVoiceConfig": {}}
+    assert body(HI, audio=speech)["generationConfig"] == {"speechConfig": speech}
+    assert "audio.format" in warned(HI, audio={"voice": "Kore", "format": "wav"})
+    assert "'grammar'" in warned(HI, response_format={"type": "grammar"})
+    assert body(HI, response_format={"type": "text"}) == body(HI)
+    assert "without tools" in warned(HI, tool_choice="required")
+    strict = Tool(name="f", parameters=SCHEMA, strict=True)
+    assert body(HI, model="gemini-3-pro", tools=(strict,))["toolConfig"] == {
+        "functionCallingConfig": {"mode": "VALIDATED"}
+    }
+    assert "strict" in warned(HI, tools=(strict,))
+
+
+def test_parts_without_a_place() -> None:
+    odd = HumanMessage([ToolCall("a", "f"), Reasoning("x"), Image(data=PNG, detail="low")])
+    assert len(sent(odd)[0]["parts"]) == 2
+    assert "Reasoning has no place" in warned(odd)
+    assert "detail" in warned(odd)
+    asked = AIMessage([Reasoning(""), ToolCall("x", "f", {})])
+    result = ToolMessage([Text("a"), Audio(transcript="b"), Reasoning("c")], tool_call_id="x")
+    assert sent(asked, result)[1]["parts"][0]["functionResponse"]["response"] == {"output": "ab"}
+    assert "Reasoning has no place" in warned(asked, result)
+
+
 def test_store_is_not_for_vertex() -> None:
     request = Google("vertex", vertex=True).encode(call(HI, store=True))
     assert "store" not in json.loads(request.body)
@@ -659,6 +684,9 @@ PCM = b64encode(b"\x01\x02").decode()
         ),
         ({"holograph": {"x": 1}}, Opaque(provider="google", kind="holograph", data={"holograph": {"x": 1}})),
         ({"text": 7}, Opaque(provider="google", kind="text", data={"text": 7})),
+        ({"fileData": {"fileUri": 7}}, Opaque(provider="google", kind="fileData", data={"fileData": {"fileUri": 7}})),
+        ({"toolCall": 7}, Opaque(provider="google", kind="toolCall", data={"toolCall": 7})),
+        ({"inlineData": {"data": PNG64, "displayName": 7}}, File(data=PNG)),
         ("bare", Opaque(provider="google", kind="", data="bare")),
         ({"functionCall": {"args": {}}}, Opaque(provider="google", kind="functionCall", data={"functionCall": {"args": {}}})),
     ],
@@ -686,6 +714,8 @@ def test_parts_of_an_answer(wire: Any, part: Any) -> None:
         ({"candidates": [{"content": None, "finishReason": "FINISH_REASON_UNSPECIFIED"}]}, "", "unknown", None),
         ({"candidates": None}, "", "unknown", None),
         ({}, "", "unknown", None),
+        ({"promptFeedback": "?"}, "", "unknown", None),
+        (chunk({"functionCall": {}}, {"text": "a"}, finish="STOP"), "a", "stop", "STOP"),
         ({"promptFeedback": {"blockReason": "SAFETY"}}, "", "content_filter", "SAFETY"),
         ({"promptFeedback": {"blockReason": 4}}, "", "content_filter", "PROHIBITED_CONTENT"),
         ([chunk({"text": "a"}), chunk({"text": "b"}, finish="STOP")], "ab", "stop", "STOP"),
@@ -775,6 +805,28 @@ def test_citations_are_placed_in_characters() -> None:
         (Citation(cited_text="source", file_id="store/1", start=0, end=6, provider_data=data(1)),),
     ]
     assert message.provider_data == {"google": meta}
+
+
+def test_sources_without_text() -> None:
+    meta = {
+        "groundingMetadata": {
+            "groundingChunks": [{"maps": {"uri": "u", "title": "T"}}, "?"],
+            "groundingSupports": [{"segment": {"endIndex": 3}, "groundingChunkIndices": [0]}],
+        }
+    }
+    found = decode(chunk(finish="STOP", meta=meta)).citations
+    assert [(c.url, c.title, c.start) for c in found] == [("u", "T", None), (None, None, None)]
+
+
+def test_citations_of_old_streams_come_in_pieces() -> None:
+    def cited(*sources: str) -> dict[str, Any]:
+        return {"citationMetadata": {"citations": [{"uri": u} for u in sources]}}
+
+    stream = [
+        chunk({"text": "a"}, finish="STOP", meta=cited("u")),
+        chunk({"text": "b"}, finish="STOP", meta=cited("u", "v")),
+    ]
+    assert [c.url for c in fold(run(sse(*stream))).citations] == ["u", "v"]
 
 
 def test_recitation() -> None:
@@ -1004,6 +1056,7 @@ def problem(code: int, status: str, message: str, *details: Any) -> dict[str, An
 
 
 KEY = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}
+LATER = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "laters"}
 WAIT = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "48.9s"}
 
 
@@ -1012,6 +1065,7 @@ WAIT = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "48.9
     [
         (400, problem(400, "INVALID_ARGUMENT", "API key not valid.", KEY), AuthenticationError, "INVALID_ARGUMENT", None),
         (429, problem(429, "RESOURCE_EXHAUSTED", "quota", WAIT), RateLimitError, "RESOURCE_EXHAUSTED", 48.9),
+        (503, problem(503, "UNAVAILABLE", "later", LATER), OverloadedError, "UNAVAILABLE", None),
         (404, problem(404, "NOT_FOUND", "no such model"), NotFoundError, "NOT_FOUND", None),
         (503, [problem(503, "UNAVAILABLE", "overloaded")], OverloadedError, "UNAVAILABLE", None),
         (
@@ -1122,6 +1176,110 @@ def test_the_other_spelling_of_a_request() -> None:
         reasoning_effort="low",
         reasoning_summary="none",
     )
+
+
+SCHEMA_READ = {"type": ["string", "null"], "enum": ["a", None]}
+JSON_MODE = {"responseMimeType": "application/json"}
+READ = {"type": "json_schema", "json_schema": {"name": "answer", "schema": SCHEMA_READ}}
+VOICE = {"voiceConfig": {"prebuiltVoiceConfig": {"voiceName": "Kore"}}}
+AUTO = {"toolConfig": {"functionCallingConfig": {"mode": "AUTO"}}}
+
+
+def config(**fields: Any) -> dict[str, Any]:
+    return {"generationConfig": fields}
+
+
+@pytest.mark.parametrize(
+    ("fields", "settings"),
+    [
+        ({}, Settings()),
+        (config(responseMimeType="text/x.enum"), Settings(extra_body=config(responseMimeType="text/x.enum"))),
+        (config(**JSON_MODE), Settings(response_format={"type": "json_object"})),
+        (
+            config(**JSON_MODE, responseSchema={"type": "STRING", "nullable": True, "enum": ["a"]}),
+            Settings(response_format=READ),
+        ),
+        (
+            config(**JSON_MODE, responseJsonSchema=True),
+            Settings(extra_body=config(**JSON_MODE, responseJsonSchema=True)),
+        ),
+        (config(thinkingConfig={"includeThoughts": True}), Settings(reasoning_summary="auto")),
+        (config(thinkingConfig={"thinkingBudget": 0}), Settings(reasoning_budget=0)),
+        (
+            config(thinkingConfig={"thinkingLevel": "LOW"}),
+            Settings(extra_body=config(thinkingConfig={"thinkingLevel": "LOW"})),
+        ),
+        (config(thinkingConfig={"new": 1}), Settings(extra_body=config(thinkingConfig={"new": 1}))),
+        (config(speechConfig=VOICE), Settings(audio={"voice": "Kore"})),
+        (config(speechConfig={"languageCode": "de"}), Settings(audio={"languageCode": "de"})),
+        (AUTO, Settings(extra_body=AUTO)),
+        (
+            {"serviceTier": "flex", "labels": {"a": 1}, "store": True},
+            Settings(service_tier="flex", store=True, extra_body={"labels": {"a": 1}}),
+        ),
+        ({"cachedContent": "c", "safetySettings": None}, Settings(extra_body={"cachedContent": "c"})),
+    ],
+)
+def test_settings_read_back(fields: dict[str, Any], settings: Settings) -> None:
+    read = Google().decode_request({"contents": [], "model": "models/gemini-2.5-pro", **fields})
+    assert (read.settings, read.model) == (settings, "gemini-2.5-pro")
+
+
+@pytest.mark.parametrize(
+    ("calling", "choice"),
+    [
+        ({"mode": "NONE"}, "none"),
+        ({"mode": "ANY", "allowedFunctionNames": ["auto"]}, None),
+        ({"mode": "VALIDATED"}, None),
+        ({"mode": "ANY", "allowedFunctionNames": ["a", "b"]}, None),
+        ({"mode": "AUTO", "streamFunctionCallArguments": True}, None),
+    ],
+)
+def test_tool_choice_read_back(calling: dict[str, Any], choice: Any) -> None:
+    tools = [
+        {"functionDeclarations": [{"name": "f", "behavior": "BLOCKING"}, 7], "codeExecution": {}, "googleSearch": None}
+    ]
+    body = {"contents": [], "tools": tools, "toolConfig": {"functionCallingConfig": calling}}
+    read = Google().decode_request(body, "/v1beta/models/gemini-2.5-pro:generateContent")
+    assert read.settings.tool_choice == choice or read.settings.tool_choice == {"functionCallingConfig": calling}
+    assert [(t.name, t.kind, t.provider_data) for t in read.tools] == [
+        ("f", "function", {"google": {"behavior": "BLOCKING"}}),
+        ("codeExecution", "provider", None),
+    ]
+    again = json.loads(Google().encode(read).body)
+    assert again["tools"] == [{"functionDeclarations": [{"name": "f", "behavior": "BLOCKING"}]}, {"codeExecution": {}}]
+    assert again["toolConfig"] == {"functionCallingConfig": calling}
+
+
+def test_results_read_back() -> None:
+    part = {
+        "functionResponse": {
+            "name": "f",
+            "response": {"output": "see"},
+            "scheduling": "WHEN_IDLE",
+            "parts": [{"inlineData": {"mimeType": "image/png", "data": PNG64}}],
+        },
+        "thoughtSignature": "S",
+    }
+    contents = [
+        {
+            "role": "user",
+            "parts": [part, {"functionResponse": {"name": "g"}}, {"functionResponse": {"name": "h", "response": 7}}],
+        }
+    ]
+    body = {"systemInstruction": "s", "contents": contents}
+    read = Google().decode_request(body, "/v1beta/models/gemini-3-pro:generateContent")
+    assert read.messages == (
+        SystemMessage("s"),
+        ToolMessage(
+            [Text("see"), Image(data=PNG, media_type="image/png")],
+            name="f",
+            provider_data={"google": {"thoughtSignature": "S", "functionResponse": {"scheduling": "WHEN_IDLE"}}},
+        ),
+        ToolMessage("", name="g"),
+        ToolMessage("7", name="h"),
+    )
+    assert json.loads(Google().encode(read).body)["contents"][0]["parts"][0] == part
 
 
 @pytest.mark.parametrize("body", [{}, {"contents": "hi"}, {"contents": [7]}])

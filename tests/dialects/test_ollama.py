@@ -192,6 +192,12 @@ def test_references_in_tools_are_put_in_place() -> None:
     node = {"type": "object", "properties": {"next": {"$ref": "#/$defs/N"}}, "$defs": {"N": {"type": "string"}}}
     function = body(HI, tools=(Tool(name="f", parameters=node, strict=True),))["tools"][0]["function"]
     assert function["parameters"] == {"type": "object", "properties": {"next": {"type": "string"}}}
+    endless = {
+        "type": "object",
+        "properties": {"n": {"$ref": "#/$defs/N"}},
+        "$defs": {"N": {"type": "object", "properties": {"n": {"$ref": "#/$defs/N"}}}},
+    }
+    assert "tool f" in warned(HI, tools=(Tool(name="f", parameters=endless),))
     assert "strict" in warned(HI, tools=(Tool(name="f", parameters=node, strict=True),))
 
 
@@ -334,6 +340,10 @@ def test_logprobs() -> None:
     tokens = [{"token": "a", "logprob": -0.1, "top_logprobs": [{"token": "b", "logprob": -2}]}]
     assert decode(line("a", True, logprobs=tokens)).logprobs == tokens
     assert fold(run(lines(line("a", logprobs=tokens), line("b", logprobs=tokens), LAST))).logprobs == tokens + tokens
+
+
+def test_a_picture_that_cannot_be_read() -> None:
+    assert decode(line("", True, images=["?"])).content == [Opaque(provider="ollama", kind="image", data="?")]
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"message": "text"}'])

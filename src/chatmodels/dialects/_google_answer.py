@@ -356,7 +356,7 @@ class Assembler:
 
     def _file(self, out: list[Event], state: _State, part: dict[str, Any], wire: Any) -> None:
         url = wire.get("fileUri") if is_object(wire) else None
-        if not isinstance(url, str):
+        if not isinstance(url, str) or url.startswith("data:"):
             out.append(PartDone(self._opaque(part), state.new(), state.number))
             return
         kind = wire.get("mimeType")
@@ -369,6 +369,8 @@ class Assembler:
     ) -> None:
         make = _MEDIA.get((kind or "").partition("/")[0], File)
         data = {self.provider: extra} if extra else None
+        if not isinstance(fields["name"], str):
+            fields["name"] = None
         out.append(PartDone(make(media_type=kind, provider_data=data, **fields), state.new(), state.number))
 
     def _server_tool(self, out: list[Event], state: _State, part: dict[str, Any], wire: Any) -> None:

@@ -362,8 +362,11 @@ class Encoder(Warnings):
             if isinstance(part, (Text, Refusal)):
                 texts.append(part.text)
             elif isinstance(part, (Image, Audio, Video, File)):
-                wire = self.part(part, where)
-                (texts.append(wire["text"]) if "text" in wire else media.append(wire)) if wire else None
+                wire = self.part(part, where) or {}
+                if "text" in wire:
+                    texts.append(wire["text"])
+                else:
+                    media.append(wire)
             else:
                 self._dropped(part, where)
         return texts, media

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 from chatmodels._parts import Citation
@@ -173,21 +174,19 @@ def put(root: dict[str, Any], path: str, value: Any) -> bool:
     if not keys:
         return False
     here: Any = root
-    for at, key in enumerate(keys):
+    for key, following in pairwise(keys):
         if not _room(here, key):
             return False
-        old: Any = _at(here, key)
-        if at == len(keys) - 1:
-            here[key] = old + value if isinstance(old, str) and isinstance(value, str) else value
-            return True
-        if old is None:
-            old = here[key] = _room_for(keys[at + 1])
-        here = old
-    return False
-
-
-def _room_for(key: Any) -> Any:
-    return [] if isinstance(key, int) else {}
+        inner: Any = _at(here, key)
+        if inner is None:
+            inner = here[key] = list[Any]() if isinstance(following, int) else dict[str, Any]()
+        here = inner
+    key = keys[-1]
+    if not _room(here, key):
+        return False
+    old: Any = _at(here, key)
+    here[key] = old + value if isinstance(old, str) and isinstance(value, str) else value
+    return True
 
 
 def _at(here: Any, key: Any) -> Any:
@@ -224,11 +223,11 @@ class Places:
         if span is None:
             return self._texts[0][0], None, None
         before = 0
-        for index, piece in self._texts:
-            if span[0] < before + len(piece) or (index, piece) == self._texts[-1]:
+        for index, piece in self._texts[:-1]:
+            if span[0] < before + len(piece):
                 return index, span[0] - before, min(span[1] - before, len(piece))
             before += len(piece)
-        return None
+        return self._texts[-1][0], span[0] - before, span[1] - before
 
     def _span(self, start: int, end: int | None, text: str | None) -> tuple[int, int] | None:
         if end is not None and start <= end <= len(self._bytes):
