@@ -79,10 +79,9 @@ class _Missing(MetaPathFinder):
         head, _, name = fullname.rpartition(".")
         if fullname.partition(".")[0] != "langchain":
             return
-        have = (
-            f"{head} has: {', '.join(names)}" if (names := _names(head)) else f"the modules are: {', '.join(MODULES)}"
-        )
-        raise ModuleNotFoundError(f"chatmodels.compat has no {name} in {head}; {have}", name="langchain", path=fullname)
+        have = _names(head) or [module for module in MODULES if module.count(".") == 1]
+        text = f"chatmodels.compat has no {name} in {head}; what it has is {', '.join(have)}"
+        raise ModuleNotFoundError(text, name="langchain", path=fullname)
 
 
 def _module(name: str, homes: tuple[str, ...]) -> ModuleType:
@@ -150,8 +149,9 @@ def run(script: Path, arguments: list[str]) -> None:
         # Bytes, so that a coding line in the script is heeded.
         exec(compile(script.read_bytes(), str(script), "exec", dont_inherit=True), module.__dict__)  # noqa: S102
     except Exception as error:
-        trace = error.__traceback__
-        sys.excepthook(type(error), error, trace.tb_next if trace is not None else None)
+        ours = error.__traceback__
+        error.__traceback__ = ours.tb_next if ours is not None else None
+        sys.excepthook(type(error), error, error.__traceback__)
         raise SystemExit(1) from None
 
 
