@@ -287,6 +287,8 @@ class ChatStream(SSEDecoder):
     def _find(self, state: _State, index: Any, ident: str | None, name: str | None, legacy: bool) -> _Call:
         """The call that a delta belongs to: by index; without one by id, else the last; a new id and name begin anew."""
         found: _Call | None
+        if not isinstance(index, (int, str)):
+            index = None
         if index is not None:
             found = state.open.get(index)
             if found is not None and ident and found.id and ident != found.id and name:
