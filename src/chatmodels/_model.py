@@ -456,9 +456,9 @@ class ChatModel(ManyCalls, OldNames):
         settings = dict(settings)
         stop = settings.pop("stop", None) if stop is None else stop
         callbacks = settings.pop("callbacks", None) if callbacks is None else callbacks
-        self._call("check", stop, settings)
+        like = self._call("check", stop, settings)
         plan = self._plan(_callbacks(config, callbacks))
-        return lambda given: call_flow(plan, self._call(given, stop, settings))
+        return lambda given: call_flow(plan, msgspec.structs.replace(like, messages=tuple(messages_of(given))))
 
 
 def _unpickled(cls: type[ChatModel], config: Config) -> ChatModel:

@@ -6,7 +6,9 @@ Knows the 2023 spellings (`model_name`, `openai_api_key`, `request_timeout`, ...
 from __future__ import annotations
 
 import math
+import os
 import re
+import sys
 import warnings
 from collections.abc import Mapping
 from typing import Any, TypedDict, cast
@@ -137,7 +139,7 @@ def settings_of(given: Mapping[str, Any], base: Settings | None = None, *, where
                 f"{name!r} is not a setting that chatmodels knows; it is sent in the request's body as it is "
                 "(give it in extra_body={...} to say that you mean it)",
                 UserWarning,
-                stacklevel=4,
+                stacklevel=_levels_to_the_caller(),
             )
             extra[name] = value
     for name in extra:
@@ -149,6 +151,14 @@ def settings_of(given: Mapping[str, Any], base: Settings | None = None, *, where
     if base is None:
         return Settings(**fields)
     return msgspec.structs.replace(base, **fields) if fields else base
+
+
+def _levels_to_the_caller() -> int:
+    """How many frames above this function's caller the first code stands that is not ours."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).partition(".")[0] == __package__:
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def _take_extra(extra: dict[str, Any], value: Any, name: str) -> None:
@@ -284,12 +294,21 @@ def policies_of(given: Mapping[str, Any]) -> dict[str, Any]:
             raise UsageError(f"{name} is {kind[1]}; got {shown}", argument=name) from error
     if given.get("proxy"):
         _check_proxy(given["proxy"])
+    for name in ("verify", "cert"):
+        _check_files(name, given.get(name))
     check_headers(given.get("headers"), "headers")
     if given.get("http_client") is not None:
         from ._http_client import client_transport
 
         client_transport(given["http_client"])
     return dict(given)
+
+
+def _check_files(name: str, value: str | bool | tuple[str, ...] | None) -> None:
+    paths = (value,) if isinstance(value, str) else value if isinstance(value, tuple) else ()
+    for path in paths:
+        if not os.path.exists(path):
+            raise UsageError(f"{name}: there is no file {path!r}", argument=name)
 
 
 def _check_proxy(proxy: str) -> None:
