@@ -192,7 +192,9 @@ class Assembler:
 
     def _use(self, out: list[Event], usage: dict[str, Any]) -> None:
         """Counts are cumulative, and not every chunk repeats all of them."""
-        self._wire_usage.update({k: v for k, v in usage.items() if v is not None})
+        if None in usage.values():
+            usage = {k: v for k, v in usage.items() if v is not None}
+        self._wire_usage = {**self._wire_usage, **usage}
         found = usage_of(self._wire_usage)
         if found is not None:
             self._usage = found

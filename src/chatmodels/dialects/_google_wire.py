@@ -119,7 +119,7 @@ def usage_of(wire: dict[str, Any]) -> Usage | None:
     return make_usage(
         given,
         0 if made is None else made,
-        raw=dict(wire),
+        raw=wire,
         cache_read_tokens=number(wire.get("cachedContentTokenCount")),
         reasoning_tokens=thoughts,
         input_audio_tokens=_audio(wire.get("toolUsePromptTokensDetails"), _audio(wire.get("promptTokensDetails"))),
@@ -130,7 +130,7 @@ def usage_of(wire: dict[str, Any]) -> Usage | None:
 def _audio(details: Any, found: int | None = None) -> int | None:
     """The audio tokens among the details, added to `found`."""
     for detail in details if is_array(details) else ():
-        if is_object(detail) and detail.get("modality") in _AUDIO:
+        if detail.__class__ is dict and detail.get("modality") in _AUDIO:
             found = _add(found, number(detail.get("tokenCount")))
     return found
 
