@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -20,7 +22,7 @@ from chatmodels.cli import main
 from chatmodels.cli._args import option
 
 from .page import Page, serve_page
-from .servers import Server, events, plain, raw, sse
+from .servers import Route, Server, events, plain, raw, sse
 from .servers import answer as answer_body
 
 CANARY = "sk-canary-0123456789"
@@ -366,6 +368,147 @@ def test_ctrl_c(come: int, server: Server) -> None:
     assert (running.returncode, first + out) == (130, b"J'aime \n" if come else b"")
     assert err.strip() == b""
     route.wait_left()
+
+
+# ---- chatmodels chat
+
+
+class Terminal:
+    """`chatmodels chat` in a pseudo-terminal: type at it, and wait for what it shows."""
+
+    def __init__(self, *arguments: str) -> None:
+        self.fd, theirs = os.openpty()
+        # Its own session, whose terminal this is: so that a typed Ctrl-C becomes a signal.
+        own = "import fcntl, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)"
+        code = f"{own}; from chatmodels.cli import main; sys.exit(main(['chat', *sys.argv[1:]]))"
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", code, *arguments],
+            stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+            env=environment(TERM="dumb", LANG="C.UTF-8"),
+        )  # fmt: skip
+        os.close(theirs)
+        self.shown = ""
+
+    def wait_for(self, text: str, seconds: float = 15) -> str:
+        """Everything shown up to that text, which is taken away."""
+        ends = time.monotonic() + seconds
+        while text not in self.shown:
+            left = ends - time.monotonic()
+            ready = left > 0 and select.select([self.fd], [], [], left)[0]
+            assert ready, f"{text!r} did not come: {self.shown!r}"
+            try:
+                piece = os.read(self.fd, 65536)
+            except OSError:  # the other side has ended
+                piece = b""
+            assert piece, f"{text!r} did not come before the end: {self.shown!r}"
+            self.shown += piece.decode().replace("\r\n", "\n")
+        before, _, self.shown = self.shown.partition(text)
+        return before + text
+
+    def type(self, text: str) -> None:
+        os.write(self.fd, text.encode())
+
+    def ended(self) -> int:
+        """The exit status, when it has ended by itself."""
+        status = self.process.wait(timeout=10)
+        with contextlib.suppress(OSError):
+            while piece := os.read(self.fd, 65536):
+                self.shown += piece.decode()
+        return status
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self.fd)
+
+
+@pytest.fixture
+def terminal() -> Iterator[Callable[..., Terminal]]:
+    pytest.importorskip("termios")
+    made: list[Terminal] = []
+
+    def start(*arguments: str) -> Terminal:
+        made.append(Terminal(*arguments))
+        return made[-1]
+
+    yield start
+    for one in made:
+        one.close()
+
+
+def said_to(route: Route) -> list[tuple[str, str]]:
+    """The messages of the last request."""
+    return [(m["role"], m["content"]) for m in route.requests[-1].json["messages"]]
+
+
+def test_chat_keeps_the_history(terminal: Callable[..., Terminal], server: Server) -> None:
+    route = server.route(sse(events("One.")), sse(events("Two.")), sse(events("Three.")))
+    shell = terminal("-m", "openai:x", "--base-url", route.url, "-s", "Count.")
+    assert "/reset" in shell.wait_for("\n")
+    shell.wait_for("> ")
+    shell.type("first\n")
+    assert "One.\n" in shell.wait_for("> ")
+    shell.type("second\n")
+    assert "Two.\n" in shell.wait_for("> ")
+    assert said_to(route) == [("system", "Count."), ("user", "first"), ("assistant", "One."), ("user", "second")]
+    shell.type("/nonsense\n")
+    assert "no command /nonsense" in shell.wait_for("> ")
+    shell.type("/reset\n")
+    assert "forgotten" in shell.wait_for("> ")
+    shell.type("third\n")
+    assert "Three.\n" in shell.wait_for("> ")
+    assert said_to(route) == [("system", "Count."), ("user", "third")]
+    shell.type("/exit\n")
+    assert shell.ended() == 0
+    assert len(route.requests) == 3
+
+
+def test_chat_ctrl_c_stops_the_answer_and_not_the_program(terminal: Callable[..., Terminal], server: Server) -> None:
+    route = server.route(sse(events("Never ")[:2], end=False), sse(events("Again.")))
+    shell = terminal("-m", "openai:x", "--base-url", route.url)
+    shell.wait_for("> ")
+    shell.type("first\n")
+    shell.wait_for("Never ")
+    shell.type("\x03")
+    shell.wait_for("(stopped)\n")
+    route.wait_left()
+    shell.wait_for("> ")
+    shell.type("half a li\x03")
+    shell.wait_for("> ")
+    shell.type("second\n")
+    shell.wait_for("Again.\n")
+    assert said_to(route) == [("user", "first"), ("assistant", "Never "), ("user", "second")]
+    shell.wait_for("> ")
+    shell.type("\x04")
+    assert shell.ended() == 0
+    assert "Traceback" not in shell.shown
+
+
+def test_chat_goes_on_after_an_error(terminal: Callable[..., Terminal], server: Server) -> None:
+    route = server.route(plain({"error": {"message": "not now"}}, 400), sse(events("Now.")))
+    shell = terminal("-m", "openai:x", "--base-url", route.url)
+    shell.wait_for("> ")
+    shell.type("first\n")
+    assert "not now" in shell.wait_for("> ")
+    shell.type("second\n")
+    shell.wait_for("Now.\n")
+    assert said_to(route) == [("user", "second")]
+
+
+def test_chat_from_a_pipe(cli: Ask, server: Server) -> None:
+    route = server.route(sse(events("One.")), sse(events("Two.", "\n")))
+    said = cli("chat", "-m", "openai:x", "--base-url", route.url, stdin="first\n\n  second  \n/exit\nnever\n")
+    assert (said.status, said.out, said.err) == (0, "One.\nTwo.\n", "")
+    assert said_to(route) == [("user", "first"), ("assistant", "One."), ("user", "second")]
+    assert len(route.requests) == 2
+
+
+def test_chat_after_its_options(cli: Ask, server: Server) -> None:
+    """`chatmodels -m local chat` means the conversation, not the prompt "chat"."""
+    route = server.route(sse(events("One.")))
+    assert cli("chat", url=route.url, stdin="first\n").out == "One.\n"
+    assert said_to(route) == [("user", "first")]
+    assert cli("--json", "models").out.startswith("[")
 
 
 # ---- chatmodels models
