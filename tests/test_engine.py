@@ -393,11 +393,14 @@ def test_more_requests_than_slots(small: Engine) -> None:
 
 
 def test_requests_that_outgrow_the_shared_context_together(small: Engine) -> None:
-    # 4 x (70 + 90) tokens do not fit into 512, and llama.cpp alone would fail all of them.
-    fields = {"max_tokens": 90, "ignore_eos": True, "temperature": 1, "cache_prompt": True}
-    replies = [Reply(small, chat(f"{i} the cat sat on the mat and then " * 5, **fields)) for i in range(4)]
-    bodies = [reply.body() for reply in replies]
-    assert [body["usage"]["completion_tokens"] for body in bodies] == [90] * 4
+    # 4 x (70 + 60) tokens do not fit into 512, and llama.cpp alone would fail all of them.
+    fields = {"max_tokens": 60, "ignore_eos": True, "temperature": 1, "cache_prompt": True}
+    text = "the cat sat on the mat and then " * 5
+    plain = [Reply(small, chat(f"{i} {text}", **fields)) for i in range(2)]
+    usage = {"stream": True, "stream_options": {"include_usage": True}}
+    streams = [Reply(small, chat(f"{i} {text}", **fields, **usage)) for i in range(2, 4)]
+    ends = [reply.body() for reply in plain] + [reply.events()[-1] for reply in streams]
+    assert [end["usage"]["completion_tokens"] for end in ends] == [60] * 4
 
 
 # ---- the engine object

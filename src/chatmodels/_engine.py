@@ -20,7 +20,7 @@ import secrets
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,8 @@ _HTTP_PATIENCE = 30.0
 class Engine:
     """A loaded model. `url` and `api_key` are of its own HTTP server, on the loopback: `/v1/chat/completions`,
     `/v1/responses` and `/v1/messages`; `name` is what it calls the model, `path` the weights; at most `n_parallel`
-    requests run at once, in a context of `n_ctx` tokens that they share.
+    requests run at once, in a context of `n_ctx` tokens that they share. (What comes over HTTP shares both, too, but
+    is not counted: it can fill the context under the others.)
     """
 
     def __init__(self, path: Path, options: Mapping[str, Any]) -> None:
@@ -145,7 +146,7 @@ def _library() -> Any:
 
 
 @contextlib.contextmanager
-def _patient_threads() -> Iterator[None]:
+def _patient_threads() -> Generator[None, None, None]:
     """Have OpenMP, where it is loaded now, wait busily for about 10 microseconds only; the user's own settings hold.
 
     llama.cpp's threads meet hundreds of times for each token. By default they wait for each other busily for

@@ -142,7 +142,9 @@ class Pool:
     def __init__(self, run: Callable[[Job, Pool], bool], *, slots: int, capacity: int) -> None:
         self._run = run
         self._slots = slots
-        self._capacity = capacity
+        self._share = capacity // slots
+        # Each job adds up to LOOK_EVERY tokens between two looks, and some tokens come without a chunk.
+        self._room = capacity - min(capacity // 8, LOOK_EVERY * slots)
         self._queue: deque[Job] = deque()
         self._running: list[Job] = []
         self._threads: list[threading.Thread] = []
@@ -243,8 +245,8 @@ class Pool:
         if job.alone or any(other.alone for other in self._running):
             return False
         jobs = [*self._running, job]
-        share = self._capacity // self._slots
-        return sum(j.request.n for j in jobs) <= self._slots and sum(j.need(share) for j in jobs) <= self._capacity
+        slots = sum(other.request.n for other in jobs)
+        return slots <= self._slots and sum(other.need(self._share) for other in jobs) <= self._room
 
     def _release(self, job: Job, again: bool) -> None:
         with self._changed:
@@ -267,14 +269,10 @@ class Pool:
         with self._changed:
             jobs = [job for job in self._running if job.stop is None]
             used = sum(job.prompt + job.tokens for job in jobs)
-            if len(jobs) < 2 or used <= self._capacity - self._reserve():
+            if len(jobs) < 2 or used <= self._room:
                 return
             unseen = [job for job in jobs if not job.opened and not job.request.whole]
             if unseen:
                 unseen[-1].stop = "again"
             else:
                 jobs[-1].stop = "crowded"
-
-    def _reserve(self) -> int:
-        # Each job adds up to LOOK_EVERY tokens between two looks, and some tokens come without a chunk.
-        return min(self._capacity // 4, 2 * LOOK_EVERY * self._slots)
