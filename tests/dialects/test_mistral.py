@@ -159,7 +159,7 @@ def test_what_is_foreign_or_unknown_is_dropped_with_a_warning() -> None:
     ]
     for word in (
         "reasoning",
-        "ServerTool",
+        "that a provider ran",
         "x of google",
         "Image",
         "citations",

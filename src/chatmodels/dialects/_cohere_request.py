@@ -258,6 +258,12 @@ class Encoder:
         self.warn(f"{where}: reasoning that {self.provider} did not write is not sent to it")
         return None
 
+    def _said_aloud(self, part: Audio, where: str) -> dict[str, Any] | None:
+        if not part.transcript:
+            return self._no_place(part, where)
+        self.warn(f"{where}: audio of an answer is sent to {self.provider} as its transcript")
+        return {"type": "text", "text": part.transcript}
+
     def _call(self, part: ToolCall | InvalidToolCall) -> dict[str, Any]:
         arguments = part.args_text or "{}"
         if isinstance(part, ToolCall) and (part.custom or not is_object(part.args)):
@@ -389,7 +395,7 @@ _USER: _Writers = {
     Video: Encoder._video,
 }
 _RESULT: _Writers = {**_USER, Text: Encoder._result_text, Image: Encoder._result_image}
-_ANSWER: _Writers = {**_SYSTEM, Reasoning: Encoder._reasoning}
+_ANSWER: _Writers = {**_SYSTEM, Reasoning: Encoder._reasoning, Audio: Encoder._said_aloud}
 
 _NAMES = {
     "temperature": "temperature",

@@ -281,6 +281,10 @@ class Encoder(Warnings):
     def _audio(self, part: Audio, where: str) -> dict[str, Any] | None:
         if part.data is None and part.url is None and part.file_id is None:
             return {"text": part.transcript or ""}
+        if part.data is not None and part.transcript and self._type_of(part) is None:
+            # What OpenAI says aloud names no type, and raw samples have no head that would tell it.
+            self.warn(f"{where}: of audio of an unknown type the transcript is sent")
+            return {"text": part.transcript}
         return self.media(part, where)
 
     def media(self, part: Image | Audio | Video | File, where: str) -> dict[str, Any] | None:
@@ -296,11 +300,14 @@ class Encoder(Warnings):
         kind = part.media_type or _SUFFIXES.get(url.partition("?")[0].rpartition(".")[2].lower())
         return {"fileData": {"mimeType": kind, **wire} if kind else wire}
 
-    def _inline_type(self, part: Image | Audio | Video | File, where: str) -> str:
+    def _type_of(self, part: Image | Audio | Video | File) -> str | None:
         data = bytes(part.data or b"")
         kind = part.media_type or _RIFF.get(data[8:12] if data[:4] == b"RIFF" else b"")
         kind = kind or next((k for magic, k in _TYPES.items() if data.startswith(magic)), None)
-        kind = kind or _SUFFIXES.get((part.name or "").rpartition(".")[2].lower())
+        return kind or _SUFFIXES.get((part.name or "").rpartition(".")[2].lower())
+
+    def _inline_type(self, part: Image | Audio | Video | File, where: str) -> str:
+        kind = self._type_of(part)
         if kind is None:
             name = type(part).__name__
             raise UsageError(f"{where}: {name}(data=...) needs media_type= (e.g. 'image/png')", argument=where)

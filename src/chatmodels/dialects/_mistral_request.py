@@ -25,6 +25,7 @@ from chatmodels._parts import (
     Part,
     Reasoning,
     Refusal,
+    ServerTool,
     Text,
     ToolCall,
     ToolResult,
@@ -228,6 +229,17 @@ class MistralEncoder(ChatEncoder):
         chunk = self._image(part, where) if isinstance(part, Image) else self._file(part, where)
         return [chunk] if chunk is not None else []
 
+    def _said_aloud(self, part: Audio, message: AIMessage, where: str) -> list[dict[str, Any]]:
+        if not part.transcript:
+            self.answer_other(part, {}, False, where)
+            return []
+        self.warn(f"{where}: audio of an answer is sent to {self.provider} as its transcript")
+        return [{"type": "text", "text": part.transcript}]
+
+    def _server_tool(self, part: ServerTool, message: AIMessage, where: str) -> list[dict[str, Any]]:
+        self.warn(f"{where}: the {part.kind or 'tool'} that a provider ran is not sent to {self.provider}")
+        return []
+
     def _wire_call(self, part: ToolCall | InvalidToolCall) -> dict[str, Any]:
         arguments = part.args_text or "{}"
         if isinstance(part, ToolCall) and (part.custom or not is_object(part.args)):
@@ -329,6 +341,8 @@ _ANSWER: dict[type[Any], Callable[[MistralEncoder, Any, AIMessage, str], list[di
     Opaque: MistralEncoder._kept_chunk,
     Image: MistralEncoder._own_media,
     File: MistralEncoder._own_media,
+    Audio: MistralEncoder._said_aloud,
+    ServerTool: MistralEncoder._server_tool,
 }
 
 _SAME = frozenset(

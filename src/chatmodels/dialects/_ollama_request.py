@@ -6,6 +6,7 @@ Source: docs.ollama.com/api/chat and the server's own types (api/types.go of oll
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import Any
 
 from chatmodels._call import Call
@@ -50,6 +51,8 @@ class Encoder:
         self.warnings: list[str] = []
         self._where = ""
         self._calls = OpenCalls()
+        #: Results that have no id, by `id()` of what is sent, with the place of the call that each answers.
+        self._places: dict[int, int] = {}
 
     def warn(self, text: str) -> None:
         if text not in self.warnings:
@@ -83,6 +86,14 @@ class Encoder:
                 if key not in legacy:
                     wires[-1].setdefault(key, value)
             out += wires
+        return self.in_call_order(out)
+
+    def in_call_order(self, wires: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Results without ids that follow each other, in the order of their calls: nothing else tells them apart."""
+        out: list[dict[str, Any]] = []
+        for unnamed, group in groupby(wires, key=lambda wire: id(wire) in self._places):
+            run = list(group)
+            out += sorted(run, key=lambda wire: self._places[id(wire)]) if unnamed else run
         return out
 
     def message(self, message: Message) -> list[dict[str, Any]]:
@@ -126,7 +137,9 @@ class Encoder:
         parts = [Text(result.content)] if isinstance(result.content, str) else result.content
         for position, part in enumerate(parts):
             self.part(part, wire, f"{self._where}.content[{position}]")
-        _, ident, name = self._calls.answer(result.tool_call_id, result.name)
+        place, ident, name = self._calls.answer(result.tool_call_id, result.name)
+        if is_made(ident):
+            self._places[id(wire)] = place
         if name:
             wire["tool_name"] = name
         if not is_made(ident):
