@@ -42,6 +42,7 @@ class AnswerWriter(PartWriter):
         super().__init__(provider, profile)
         self._foreign = CallIds(_ANY, _LONGEST_ID)
         self._own_ids: set[str] = set()
+        self._own_open: dict[str, list[str]] = {}
 
     def extras(self, message: Message, wire: dict[str, Any]) -> dict[str, Any]:
         """What stands beside the content: the speaker's name, `additional_kwargs`, what this provider itself put there."""
@@ -115,6 +116,7 @@ class AnswerWriter(PartWriter):
     def _call_id(self, part: ToolCall | InvalidToolCall, message: AIMessage) -> str:
         if message.provider == self.provider:
             self._own_ids.add(part.id)
+            self._own_open.setdefault(part.name, []).append(part.id)
             return part.id
         return self._foreign.call(part.id, part.name)
 
@@ -133,7 +135,8 @@ class AnswerWriter(PartWriter):
                 wire["reasoning_details"] = [*wire.get("reasoning_details", ()), *data["reasoning_details"]]
 
     def answer_refusal(self, part: Refusal, wire: dict[str, Any], message: AIMessage, where: str) -> None:
-        wire["refusal"] = wire.get("refusal", "") + part.text
+        if part.text:
+            wire["refusal"] = wire.get("refusal", "") + part.text
 
     def answer_audio(self, part: Audio, wire: dict[str, Any], message: AIMessage, where: str) -> None:
         audio_id = own_data(part, self.provider).get("audio_id") or part.file_id
@@ -160,7 +163,9 @@ class AnswerWriter(PartWriter):
         self.warn(f"{where}: the {part.kind or 'tool'} that the provider ran is not sent to {self.provider}")
 
     def answer_text(self, part: Text, wire: dict[str, Any], message: AIMessage, where: str) -> None:
-        """Texts are taken together above."""
+        """Texts are taken together above; Chat Completions takes no citations back, of which only other makers' are told."""
+        if part.citations and message.provider != self.provider:
+            self.warn(f"{where}: citations of another provider are not sent to {self.provider}")
 
     def answer_other(self, part: Part, wire: dict[str, Any], message: Any, where: str) -> None:
         self.warn(f"{where}: {type(part).__name__} has no place in an answer: not sent")
@@ -214,7 +219,8 @@ class AnswerWriter(PartWriter):
             for position, part in enumerate(message.content):
                 if not isinstance(part, Text):
                     self.dropped(part, f"{self._where}.content[{position}]")
-        wire_id = self._foreign.open_call(message.name)
+        own = self._own_open.get(message.name)
+        wire_id = own.pop(0) if own else self._foreign.open_call(message.name)
         if wire_id is not None:
             return {"role": "tool", "content": message.text, "tool_call_id": wire_id}
         return {"role": "function", "name": message.name, "content": message.text}
