@@ -202,6 +202,12 @@ def test_a_model_without_its_provider(cli: Ask) -> None:
     assert "openai:gpt-4o" in said.err
 
 
+def test_an_empty_model_is_not_the_default_one(cli: Ask) -> None:
+    said = cli("-m", "", "hi")
+    assert (said.status, said.out) == (2, "")
+    assert "-m is empty" in said.err
+
+
 def test_a_missing_key(cli: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "")
     said = cli("-m", "openai", "hi")

@@ -17,24 +17,10 @@ import pytest
 import chatmodels
 
 ROOT = Path(__file__).resolve().parents[1]
-EXTRAS = set(
-    [
-        "local",
-        "hub",
-        "redis",
-        "otel",
-        "prices",
-        "tokens",
-        "aws",
-        "google",
-        "azure",
-        "ray",
-        "langchain",
-        "cli",
-        "test",
-        "dev",
-    ]
-)
+EXTRAS = {
+    *("local", "hub", "redis", "otel", "prices", "tokens", "aws", "google", "azure", "ray", "langchain", "cli"),
+    *("test", "dev"),
+}
 DEPENDENCIES = {"urllib3", "aiohttp", "msgspec"}
 
 

@@ -82,6 +82,8 @@ def model_of(given: argparse.Namespace) -> Any:
     options: dict[str, Any] = dict(option(text) for text in given.option)
     if "model" in options:
         raise UsageError("the model is -m, not -o model=", argument="-o")
+    if given.model is not None and not given.model.strip():  # an unset variable of the shell
+        raise UsageError("-m is empty: write provider:model, or leave it out for the embedded model", argument="-m")
     if given.base_url:
         options["base_url"] = given.base_url
     if given.timeout is not None:
