@@ -43,6 +43,9 @@ class AnswerWriter(PartWriter):
         self._foreign = CallIds(_ANY, _LONGEST_ID)
         self._own_ids: set[str] = set()
         self._own_open: dict[str, list[str]] = {}
+        #: Ids of which the last call is this provider's own, and names of calls in the manner of 2023.
+        self._own_last: set[str] = set()
+        self._legacy: set[str] = set()
 
     def extras(self, message: Message, wire: dict[str, Any]) -> dict[str, Any]:
         """What stands beside the content: the speaker's name, `additional_kwargs`, what this provider itself put there."""
@@ -99,6 +102,7 @@ class AnswerWriter(PartWriter):
     ) -> None:
         data = own_data(part, self.provider)
         if data.get("legacy"):
+            self._legacy.add(part.name)
             wire["function_call"] = {"name": part.name, "arguments": part.args_text}
             return
         call: dict[str, Any] = {"id": self._call_id(part, message), "type": "function"}
@@ -116,8 +120,10 @@ class AnswerWriter(PartWriter):
     def _call_id(self, part: ToolCall | InvalidToolCall, message: AIMessage) -> str:
         if message.provider == self.provider:
             self._own_ids.add(part.id)
+            self._own_last.add(part.id)
             self._own_open.setdefault(part.name, []).append(part.id)
             return part.id
+        self._own_last.discard(part.id)
         return self._foreign.call(part.id, part.name)
 
     def answer_reasoning(self, part: Reasoning, wire: dict[str, Any], message: AIMessage, where: str) -> None:
@@ -178,6 +184,8 @@ class AnswerWriter(PartWriter):
             content = ("[error] " if result.is_error else "") + result.content
         else:
             content = self._result_parts(result, images)
+        if not result.tool_call_id and result.name in self._legacy and isinstance(content, str):
+            return {"role": "function", "name": result.name, "content": content}
         if result.cache:
             content = content if is_array(content) else [{"type": "text", "text": content}]
             content[-1] = self.cached(result, dict(content[-1]))
@@ -188,7 +196,7 @@ class AnswerWriter(PartWriter):
 
     def _result_id(self, result: ToolResult) -> str:
         found = self._foreign.find(result.tool_call_id, result.name)
-        if found is not None:
+        if found is not None and result.tool_call_id not in self._own_last:
             return found
         if not result.tool_call_id and "" not in self._own_ids:
             raise UsageError(
