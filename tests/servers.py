@@ -324,7 +324,11 @@ def drip(data: bytes, seconds: float, step: int = 1) -> Script:
 
 def response(body: bytes, kind: str = "application/json", **headers: str) -> bytes:
     """The bytes of a response with its length."""
-    lines = {"content-type": kind, "content-length": str(len(body)), **{k.replace("_", "-"): v for k, v in headers.items()}}
+    lines = {
+        "content-type": kind,
+        "content-length": str(len(body)),
+        **{k.replace("_", "-"): v for k, v in headers.items()},
+    }
     return b"HTTP/1.1 200 OK\r\n" + "".join(f"{k}: {v}\r\n" for k, v in lines.items()).encode() + b"\r\n" + body
 
 

@@ -13,7 +13,21 @@ from chatmodels import BatchError, ChatModelError, ChatOpenAI, DeadlineError
 from chatmodels._flow import Timeouts
 
 from .conftest import KEY, World, chat
-from .servers import Server, answer, chunked, drip, error, event, events, plain, raw, response, silent, sse, unanswering_port
+from .servers import (
+    Server,
+    answer,
+    chunked,
+    drip,
+    error,
+    event,
+    events,
+    plain,
+    raw,
+    response,
+    silent,
+    sse,
+    unanswering_port,
+)
 
 EARLY, LATE = 0.02, 0.4
 BODY = json.dumps(answer()).encode()

@@ -104,14 +104,10 @@ def reference_sse(stream: bytes) -> tuple[list[tuple[bytes, bytes]], tuple[bytes
 
 
 line_ends = st.sampled_from([b"\n", b"\n", b"\r\n", b"\r"])
-fields = st.sampled_from(
-    [b"data", b"data", b"data", b"event", b"id", b"retry", b"", b"dat", b" data", b"data "]
-)
+fields = st.sampled_from([b"data", b"data", b"data", b"event", b"id", b"retry", b"", b"dat", b" data", b"data "])
 colons = st.sampled_from([b": ", b": ", b":", b":  ", b"", b"::"])
 values = st.one_of(
-    st.sampled_from(
-        [b"", b"[DONE]", b'{"a":1}', b"data: x", "\u2028\u0085\x0b\x0c\x1c é😀".encode(), b"\x00", b" "]
-    ),
+    st.sampled_from([b"", b"[DONE]", b'{"a":1}', b"data: x", "\u2028\u0085\x0b\x0c\x1c é😀".encode(), b"\x00", b" "]),
     st.text(max_size=8).map(lambda text: text.replace("\r", "").replace("\n", "").encode()),
 )
 sse_lines = st.one_of(st.just(b""), st.tuples(fields, colons, values).map(b"".join))
@@ -127,9 +123,9 @@ wild_streams = st.lists(
     ),
     max_size=30,
 ).map(b"".join)
-sse_streams = st.tuples(
-    st.sampled_from([b"", b"", b"\xef\xbb\xbf"]), st.one_of(written_streams, wild_streams)
-).map(b"".join)
+sse_streams = st.tuples(st.sampled_from([b"", b"", b"\xef\xbb\xbf"]), st.one_of(written_streams, wild_streams)).map(
+    b"".join
+)
 
 
 @given(sse_streams, places)
@@ -185,9 +181,7 @@ def test_sse_dispatches_an_event_with_the_byte_that_completes_its_blank_line(str
         (b"event: only", [], []),
     ],
 )
-def test_sse_examples(
-    stream: bytes, events: list[tuple[bytes, bytes]], last: list[tuple[bytes, bytes]]
-) -> None:
+def test_sse_examples(stream: bytes, events: list[tuple[bytes, bytes]], last: list[tuple[bytes, bytes]]) -> None:
     halves = [[stream[:place], stream[place:]] for place in range(len(stream) + 1)]
     for pieces in (*halves, every_byte(stream)):
         parser = SSE()
@@ -207,9 +201,7 @@ def test_sse_does_not_wait_for_the_lf_of_a_blank_line() -> None:
 
 
 json_lines = st.lists(
-    st.sampled_from(
-        [b'{"a":1}', b'{"t":"\xc3\xa9\xe2\x80\xa8"}', b"", b"  ", b" 7 ", b"\n", b"\r\n", b"\r", b"\n\n"]
-    ),
+    st.sampled_from([b'{"a":1}', b'{"t":"\xc3\xa9\xe2\x80\xa8"}', b"", b"  ", b" 7 ", b"\n", b"\r\n", b"\r", b"\n\n"]),
     max_size=16,
 ).map(b"".join)
 
@@ -261,13 +253,7 @@ def json_arrays(draw: st.DrawFn) -> tuple[list[str], bytes]:
         lambda value: json.dumps(value, indent=2),
     ]
     texts = [draw(st.sampled_from(dumps))(value) for value in draw(st.lists(json_values, max_size=5))]
-    text = (
-        draw(spaces)
-        + "["
-        + ",".join(draw(spaces) + text + draw(spaces) for text in texts)
-        + draw(spaces)
-        + "]"
-    )
+    text = draw(spaces) + "[" + ",".join(draw(spaces) + text + draw(spaces) for text in texts) + draw(spaces) + "]"
     mark = draw(st.sampled_from([b"", b"\xef\xbb\xbf"]))
     return texts, mark + (text + draw(spaces)).encode()
 

@@ -11,7 +11,6 @@ import queue
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterable, Iterator
-from itertools import islice
 from typing import Any, Literal, Protocol, cast
 
 from ._async import Task, lock, mailbox, semaphore, spawn
@@ -116,9 +115,16 @@ class _Fed:
         return self._items.popleft()
 
     def feed(self, items: list[tuple[int, Any]]) -> None:
-        """More inputs; none means that there are no more."""
+        """More inputs."""
         self._items.extend(items)
-        self._over, self._asked = not items, False
+        self._wake()
+
+    def fed(self, over: bool) -> None:
+        """That is all for now, or for ever."""
+        self._over, self._asked = over, False
+        self._wake()
+
+    def _wake(self) -> None:
         self._came.set()
         self._came.clear()
 
@@ -246,7 +252,7 @@ def _as_completed(inputs: Iterable[Any], many: Many, limit: int) -> Generator[tu
     try:
         while (got := out.get()) is not None:
             if got is _MORE:
-                home.loop.call_soon_threadsafe(source.feed, _some(items, limit))
+                _give_some(items, 2 * limit, source, home.loop.call_soon_threadsafe)
                 continue
             if isinstance(got, Exception):
                 raise got
@@ -256,12 +262,15 @@ def _as_completed(inputs: Iterable[Any], many: Many, limit: int) -> Generator[tu
         future.cancel()
 
 
-def _some(items: Iterator[tuple[int, Any]], most: int) -> list[tuple[int, Any]]:
-    """Some of the inputs: as many as come quickly, since the first ones should not wait for slow ones after them."""
-    found: list[tuple[int, Any]] = []
+def _give_some(items: Iterator[tuple[int, Any]], most: int, source: _Fed, soon: Callable[..., object]) -> None:
+    """Hand inputs over, each at once, since the next one may be slow to come; and not for long, since results wait."""
     ends = time.monotonic() + 0.005
-    for item in islice(items, most):
-        found.append(item)
+    for _ in range(most):
+        item = next(items, None)
+        if item is None:
+            soon(source.fed, True)
+            return
+        soon(source.feed, [item])
         if time.monotonic() > ends:
             break
-    return found
+    soon(source.fed, False)
