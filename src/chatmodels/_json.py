@@ -36,17 +36,21 @@ def _lenient(data: bytes | str) -> Any:
         raise ValueError("nested too deeply") from error
 
 
-def decode_as(decoder: msgspec.json.Decoder[T], data: bytes | str, what: str) -> T:
-    """Decode into the decoder's type; a `ProtocolError` names the JSON path and keeps the bytes."""
+def decode_as(decoder: msgspec.json.Decoder[T], data: bytes | str, what: str, *, whole: bool = False) -> T:
+    """Decode into the decoder's type; a `ProtocolError` names the JSON path and keeps the bytes.
+
+    `whole` says that no other half of an emoji can follow, as it can in a stream: lone ones are then mended.
+    """
     try:
         return decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        return _second_try(decoder, data, what)
+        return _second_try(decoder, data, what, whole)
 
 
-def _second_try(decoder: msgspec.json.Decoder[T], data: bytes | str, what: str) -> T:
+def _second_try(decoder: msgspec.json.Decoder[T], data: bytes | str, what: str, whole: bool) -> T:
     try:
-        return msgspec.convert(_lenient(data), decoder.type)
+        value = _lenient(data)
+        return msgspec.convert(mend_all(value) if whole else value, decoder.type)
     except msgspec.ValidationError as error:
         raise ProtocolError(f"{what}: {error}", path=_path(error), data=data) from error
     except ValueError as error:
@@ -65,6 +69,15 @@ def mend(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text
+
+
+def mend_all(value: Any) -> Any:
+    """A JSON value whose texts are all mended."""
+    if isinstance(value, str):
+        return mend(value)
+    if is_array(value):
+        return [mend_all(v) for v in value]
+    return {mend(k): mend_all(v) for k, v in value.items()} if is_object(value) else value
 
 
 def dumps_text(value: Any) -> str:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from .._content import opaque
 from .._events import (
     AudioDelta,
@@ -29,7 +31,7 @@ from .._events import (
     Warned,
 )
 from .._fold import Fold
-from .._json import decode_as, dumps_text, is_array, is_object, loads, objects
+from .._json import decode_as, dumps_text, is_array, is_object, loads, mend_all, objects
 from .._parts import Part
 from .._usage import Usage
 from ._base import Dialect, SSEDecoder, make_error, read_error
@@ -120,8 +122,23 @@ class ChatStream(SSEDecoder):
             return
         try:
             body = self._decode(payload)
-        except Exception:  # the second reading raises what is really wrong
-            body = decode_as(decoder, payload, f"{self.dialect.provider}: a stream event")
+        except Exception:
+            self._odd_frame(out, name, payload)
+        else:
+            self._chunk(out, name, payload, body)
+
+    def _odd_frame(self, out: list[Event], name: bytes, payload: bytes) -> None:
+        """A second reading, which raises what is really wrong. It lets halves of emoji through: text is mended when it is
+        whole, everything else here.
+        """
+        body = decode_as(decoder, payload, f"{self.dialect.provider}: a stream event")
+        events: list[Event] = []
+        try:
+            self._chunk(events, name, payload, body)
+        finally:
+            out += [e if isinstance(e, _GROWING) else _mended(e) for e in events]
+
+    def _chunk(self, out: list[Event], name: bytes, payload: bytes, body: Body) -> None:
         if not self._started or body.model != self._model:
             self._start(out, body)
         if body.usage is not None or body.x_groq is not None:
@@ -359,7 +376,7 @@ class ChatStream(SSEDecoder):
 
     def _last_info(self, out: list[Event], state: _State) -> None:
         if state.details:
-            data = {self.dialect.provider: {"reasoning_details": state.details}}
+            data = {self.dialect.provider: {"reasoning_details": mend_all(state.details)}}
             if not state.reasoned:
                 out.append(ReasoningDelta("", state.place("reasoning"), state.number))
             out.append(PartInfo(index=state.place("reasoning"), choice=state.number, provider_data=data))
@@ -377,6 +394,15 @@ class ChatStream(SSEDecoder):
         self._delta(out, state, delta)
         self._last_info(out, state)
         return out
+
+
+#: Events whose text goes on in the next.
+_GROWING = (TextDelta, ReasoningDelta, RefusalDelta, ToolCallDelta, AudioDelta)
+
+
+def _mended(event: Event) -> Event:
+    fields = mend_all(msgspec.to_builtins(event))
+    return msgspec.convert(fields, type(event))
 
 
 def parts_of(dialect: Dialect, delta: Delta, body: Body, number: int) -> list[Part]:

@@ -55,7 +55,7 @@ class OpenAIChat(Dialect):
         )
 
     def decode(self, response: HTTPResponse) -> AIMessage:
-        body = decode_as(decoder, response.body, f"{self.provider}: the answer")
+        body = decode_as(decoder, response.body, f"{self.provider}: the answer", whole=True)
         choices = [c for c in body.choices or () if c is not None]
         if body.error and not choices:
             raise self._error(body.error, response)
