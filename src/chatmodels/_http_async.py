@@ -143,23 +143,33 @@ class AsyncPool:
     async def send(self, effect: Send) -> HTTPResponse:
         """Send, and read the whole response."""
         response = await self._head(effect)
-        watch = _Watch(effect.deadline, "total", effect.target.timeouts.total)
-        try:
-            body = await response.read()
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            response.close()
-            raise _read_error(error) from error
-        except asyncio.CancelledError:
-            response.close()
-            watch.raise_if_ours()
-            raise
-        finally:
-            watch.stop()
+        # A body that has come with its head needs no deadline: nothing waits.
+        body = await (_whole(response) if response.content.is_eof() else _watched(response, effect))
         return HTTPResponse(status=response.status, headers=_headers(response), body=body)
 
     async def open(self, effect: Open) -> AsyncOpened:
         """Send, and wait for the head of the response."""
         return AsyncOpened(await self._head(effect))
+
+
+async def _whole(response: aiohttp.ClientResponse) -> bytes:
+    try:
+        return await response.read()
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        response.close()
+        raise _read_error(error) from error
+
+
+async def _watched(response: aiohttp.ClientResponse, effect: Send) -> bytes:
+    watch = _Watch(effect.deadline, "total", effect.target.timeouts.total)
+    try:
+        return await _whole(response)
+    except asyncio.CancelledError:
+        response.close()
+        watch.raise_if_ours()
+        raise
+    finally:
+        watch.stop()
 
 
 class _Session:
