@@ -147,16 +147,16 @@ def _library() -> Any:
 
 @contextlib.contextmanager
 def _patient_threads() -> Generator[None, None, None]:
-    """Have OpenMP, where it is loaded now, wait busily for about 10 microseconds only; the user's own settings hold.
+    """Have OpenMP, where it is loaded now, wait busily for a few microseconds only; the user's own settings hold.
 
     llama.cpp's threads meet hundreds of times for each token. By default they wait for each other busily for
-    milliseconds, and where another program wants a processor they keep it from the thread that they wait for: 2
-    threads on 2 processors shared with 5 busy processes made 3 tokens/s, and 15-50 with this (121 and 126 when alone).
+    milliseconds, and where another program wants a processor they keep it from the very thread that they wait for: 2
+    threads on 2 processors with 5 other busy processes made 3 tokens/s, and 15 to 50 with this (120 when left alone).
     """
     if any(name in os.environ for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")):
         yield
         return
-    os.environ["GOMP_SPINCOUNT"] = "1000"
+    os.environ["GOMP_SPINCOUNT"] = "2000"
     try:
         yield
     finally:
