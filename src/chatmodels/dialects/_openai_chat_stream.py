@@ -55,7 +55,11 @@ from ._openai_chat_wire import (
     status_of,
     tokens_of,
     usage_of,
+    usual_decoder,
 )
+
+#: So many times a stream may disappoint the expectation of text before it is given up, for streams that mix all kinds.
+_PATIENCE = 8
 
 
 class _Call:
@@ -115,17 +119,41 @@ class ChatStream(SSEDecoder):
         self._told: Usage | None = None
         self._sources: Body | None = None
         self._decode = decoder.decode
+        self._decode_usual = usual_decoder.decode
+        self._usual = False
+        self._unusual = 0
+        self._index = 0
 
     def frame(self, out: list[Event], frame: tuple[bytes, bytes]) -> None:
         name, payload = frame
+        if self._usual:
+            try:
+                chunk = self._decode_usual(payload)
+            except (msgspec.MsgspecError, UnicodeDecodeError):
+                self._usual = False  # something else than text: read it in full
+                self._unusual += 1
+            else:
+                if chunk.model == self._model:
+                    text = chunk.choices[0].delta.content
+                    if text:
+                        out.append(TextDelta(text, self._index))
+                    return
         if payload[:1] != b"{" and self._marker(out, payload):
             return
+        before = len(out)
         try:
             body = self._decode(payload)
-        except Exception:
+        except (msgspec.MsgspecError, UnicodeDecodeError):
             self._odd_frame(out, name, payload)
         else:
             self._chunk(out, name, payload, body)
+            if len(out) == before + 1 and self._unusual < _PATIENCE:
+                self._expect_text(out[-1])
+
+    def _expect_text(self, event: Event) -> None:
+        """After a chunk of nothing but text, more of it is likely."""
+        if isinstance(event, TextDelta) and not event.choice:
+            self._usual, self._index = True, event.index
 
     def _odd_frame(self, out: list[Event], name: bytes, payload: bytes) -> None:
         """A second reading, which raises what is really wrong. It lets halves of emoji through: text is mended when it is
@@ -224,7 +252,7 @@ class ChatStream(SSEDecoder):
 
     def _delta(self, out: list[Event], state: _State, delta: Delta) -> None:
         text = delta.content
-        if text.__class__ is str and (
+        if isinstance(text, str) and (
             delta.reasoning is None and delta.reasoning_content is None and not delta.reasoning_details
         ):
             if text:

@@ -8,7 +8,7 @@ import json
 from base64 import b64decode
 from binascii import Error as Base64Error
 from math import isfinite
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -76,6 +76,46 @@ class Body(msgspec.Struct):
 
 
 decoder = msgspec.json.Decoder(Body)
+
+
+class _UsualDelta(msgspec.Struct):
+    content: str
+    reasoning_content: None = None
+    reasoning: None = None
+    tool_calls: None = None
+    reasoning_details: None = None
+    refusal: None = None
+    function_call: None = None
+    audio: None = None
+    annotations: None = None
+    images: None = None
+    executed_tools: None = None
+    reasoning_opaque: None = None
+    extra_content: None = None
+
+
+class _UsualChoice(msgspec.Struct):
+    delta: _UsualDelta
+    index: Literal[0, None] = 0
+    message: None = None
+    finish_reason: None = None
+    logprobs: None = None
+    error: None = None
+
+
+class _Usual(msgspec.Struct):
+    choices: tuple[_UsualChoice]
+    usage: None = None
+    error: None = None
+    model: str | None = None
+    x_groq: None = None
+    citations: None = None
+    search_results: None = None
+
+
+#: Reads the usual chunk, more text of the only choice and nothing else of those fields, and refuses every other: so that the
+#: check costs nothing in Python.
+usual_decoder = msgspec.json.Decoder(_Usual)
 
 
 def finish_of(raw: Any) -> str | None:
