@@ -146,7 +146,7 @@ class ChatStream(SSEDecoder):
         except (msgspec.MsgspecError, UnicodeDecodeError):
             self._odd_frame(out, name, payload)
         else:
-            self._chunk(out, name, payload, body)
+            self._read(out, name, payload, body)
             if len(out) == before + 1 and self._unusual < _PATIENCE:
                 self._expect_text(out[-1])
 
@@ -162,11 +162,11 @@ class ChatStream(SSEDecoder):
         body = decode_as(decoder, payload, f"{self.dialect.provider}: a stream event")
         events: list[Event] = []
         try:
-            self._chunk(events, name, payload, body)
+            self._read(events, name, payload, body)
         finally:
             out += [e if isinstance(e, _GROWING) else _mended(e) for e in events]
 
-    def _chunk(self, out: list[Event], name: bytes, payload: bytes, body: Body) -> None:
+    def _read(self, out: list[Event], name: bytes, payload: bytes, body: Body) -> None:
         if not self._started or body.model != self._model:
             self._start(out, body)
         if body.usage is not None or body.x_groq is not None:
