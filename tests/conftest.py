@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
@@ -26,8 +27,8 @@ def server() -> Iterator[Server]:
 @pytest.fixture(scope="session", autouse=True)
 def warm() -> None:
     """What is imported at the first call takes its time before any deadline begins; tests measure what follows."""
-    import chatmodels._http_async
-    import chatmodels._http_sync
+    for name in ("chatmodels._http_async", "chatmodels._http_sync"):
+        importlib.import_module(name)
     from chatmodels._portal import portal
 
     portal()
@@ -62,6 +63,12 @@ class World:
 
     def run(self, function: Callable[..., Coroutine[Any, Any, Any]], *args: Any) -> Any:
         return asyncio.run(function(*args)) if self.name == "asyncio" else trio.run(function, *args)
+
+    async def sleep(self, seconds: float) -> None:
+        if self.name == "trio":
+            await trio.sleep(seconds)
+        else:
+            await asyncio.sleep(seconds)
 
     def call(self, model: ChatModel, given: Any = "hi", **options: Any) -> Any:
         if self.name == "sync":

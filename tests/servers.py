@@ -11,6 +11,7 @@ import gzip
 import json
 import select
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -102,7 +103,8 @@ class Exchange:
             if not ready:
                 continue
             try:
-                if self.sock.recv(1, socket.MSG_PEEK) == b"":
+                look = () if isinstance(self.sock, ssl.SSLSocket) else (socket.MSG_PEEK,)
+                if self.sock.recv(1, *look) == b"":
                     raise Left
             except OSError as error:
                 raise Left from error
@@ -195,6 +197,9 @@ class Server:
         data = b""
         while b"\r\n\r\n" not in data:
             data += _some(sock)
+            if data.startswith(b"\x16"):
+                sock.sendall(b"HTTP/1.1 400 There is no TLS here\r\n\r\n")
+                raise Left
         head, _, body = data.partition(b"\r\n\r\n")
         line, *rest = head.decode("latin-1").split("\r\n")
         headers = {k.lower(): v.strip() for k, _, v in (h.partition(":") for h in rest)}
@@ -220,6 +225,75 @@ def serving(wrap: Callable[[socket.socket], Any] | None = None) -> Iterator[Serv
         yield server
     finally:
         server.close()
+
+
+class Proxy:
+    """An HTTP proxy: passes requests on, and makes tunnels. `asked` lists (method, target, credentials)."""
+
+    def __init__(self, wrap: Callable[[socket.socket], Any] | None = None, password: str | None = None) -> None:
+        self._wrap = wrap
+        self._password = password
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self.asked: list[tuple[str, str, str | None]] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def url(self, user: str = "") -> str:
+        scheme = "http" if self._wrap is None else "https"
+        return f"{scheme}://{user}{'@' if user else ''}127.0.0.1:{self.port}"
+
+    def close(self) -> None:
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                sock, _ = self._listener.accept()
+                threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+
+    def _serve(self, sock: Any) -> None:
+        with suppress(Left, OSError):
+            if self._wrap is not None:
+                sock = self._wrap(sock)
+            data = b""
+            while b"\r\n\r\n" not in data:
+                data += _some(sock)
+            head = data.partition(b"\r\n\r\n")[0].decode("latin-1")
+            method, target, _ = head.split("\r\n")[0].split(" ")
+            headers = {k.lower(): v.strip() for k, _, v in (h.partition(":") for h in head.split("\r\n")[1:])}
+            given = headers.get("proxy-authorization")
+            self.asked.append((method, target, given))
+            if self._password is not None and given != f"Basic {self._password}":
+                sock.sendall(b"HTTP/1.1 407 Credentials\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+            elif method == "CONNECT":
+                host, _, port = target.rpartition(":")
+                with socket.create_connection(("127.0.0.1", int(port))) as other:
+                    sock.sendall(b"HTTP/1.1 200 Established\r\n\r\n")
+                    _carry(sock, other)
+            else:
+                host, _, path = target.removeprefix("http://").partition("/")
+                port = host.rpartition(":")[2]
+                with socket.create_connection(("127.0.0.1", int(port))) as other:
+                    other.sendall(data.replace(target.encode(), b"/" + path.encode(), 1))
+                    _carry(sock, other)
+        with suppress(OSError):
+            sock.close()
+
+
+def _carry(one: Any, other: socket.socket) -> None:
+    """Bytes in both directions until one side ends."""
+
+    def there() -> None:
+        with suppress(OSError, Left):
+            while True:
+                other.sendall(_some(one))
+        with suppress(OSError):
+            other.shutdown(socket.SHUT_WR)
+
+    threading.Thread(target=there, daemon=True).start()
+    with suppress(Left):
+        while True:
+            one.sendall(_some(other))
 
 
 # ---- what Chat Completions says
@@ -262,6 +336,18 @@ def plain(body: Any = None, status: int = 200, headers: dict[str, str] | None = 
         sizes = {"content-type": "application/json", "content-length": str(len(data))}
         exchange.head(status, {**sizes, **(headers or {})})
         exchange.send(data)
+
+    return script
+
+
+def either(*texts: str) -> Script:
+    """A stream where one was asked for, else a plain answer."""
+
+    def script(exchange: Exchange) -> None:
+        if exchange.request.json.get("stream"):
+            sse(events(*texts))(exchange)
+        else:
+            plain(answer("".join(texts)))(exchange)
 
     return script
 

@@ -151,6 +151,9 @@ def _start(source: _Source, many: Many, workers: int, put: Callable[[Any], None]
                 put((item[0], await _call_one(item[1], many)))
         except Exception as error:
             put(error)
+        except BaseException:
+            put(RuntimeError("the event loop ended before the batch"))  # seen only by a caller that is still waiting
+            raise
         finally:
             running -= 1
             if not running:
