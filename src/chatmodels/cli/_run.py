@@ -9,7 +9,7 @@ from typing import Any
 
 from .._errors import ChatModelError, UsageError
 from ._args import COMMANDS, chat_parser, model_of, models_parser, parser
-from ._terminal import nobody_reads, piped, prepare, readable
+from ._terminal import drop_output, piped, prepare, readable
 
 
 def run(arguments: list[str]) -> int:
@@ -18,34 +18,37 @@ def run(arguments: list[str]) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = _note
-        try:
-            return _finished(arguments)
-        except BrokenPipeError:
-            nobody_reads()
-            return 141
+        return _finished([readable(a) for a in arguments])
 
 
 def _finished(arguments: list[str]) -> int:
     try:
-        status = _dispatch([readable(a) for a in arguments])
+        status = _dispatch(arguments)
+        sys.stdout.flush()
     except UsageError as error:
-        status = _complain(error, 2)
+        return _complain(error, 2)
     except ChatModelError as error:
-        status = _complain(error, 1)
+        return _complain(error, 1)
     except KeyboardInterrupt:
         sys.stderr.write("\n")
-        status = 130
-    except BrokenPipeError:
-        raise
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone, as in `chatmodels ... | head`
+        drop_output()
+        return 141
     except OSError as error:
-        status = _complain(error, 1)
-    except SystemExit as leaving:  # of --help, --version and a wrong command line
-        status = leaving.code if isinstance(leaving.code, int) else 0
-    sys.stdout.flush()
+        drop_output()
+        return _complain(error, 1)
     return status
 
 
 def _dispatch(arguments: list[str]) -> int:
+    try:
+        return _command(arguments)
+    except SystemExit as leaving:  # of --help, --version and a wrong command line
+        return leaving.code if isinstance(leaving.code, int) else 0
+
+
+def _command(arguments: list[str]) -> int:
     command = arguments[0] if arguments else ""
     if command == "chat":
         return _chat(chat_parser().parse_args(arguments[1:]))

@@ -41,8 +41,8 @@ def _has_raw_bytes(argument: str) -> bool:
     return any("\udc80" <= character <= "\udcff" for character in argument)
 
 
-def nobody_reads() -> None:
-    """The reader of our output has gone, as in `chatmodels ... | head`: what is still buffered goes nowhere."""
+def drop_output() -> None:
+    """Nobody takes our output any more: what is still buffered goes nowhere, so that the interpreter can end in peace."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
