@@ -11,8 +11,10 @@ from typing import TypeAlias
 
 import msgspec
 
-from ._call import HTTPRequest
-from ._flow import WALL_CLOCK, Ask, Flow, Target
+from ._call import HTTPRequest, HTTPResponse
+from ._flow import WALL_CLOCK, Ask, Flow, Send, Target
+from ._secret import Hidden
+from .dialects._base import http_error
 from .dialects._sigv4 import sign
 
 #: Gives a token and the time (seconds since 1970) at which it ends; None: it does not end.
@@ -56,10 +58,42 @@ class Token:
         now: float = yield WALL_CLOCK
         if self._token is None or (self._expires is not None and self._expires - MARGIN < now):
             self._token, self._expires = yield Ask(self._source)
-        return {"authorization": f"Bearer {self._token}"}
+        return {"authorization": Hidden(f"Bearer {self._token}")}
 
     def __repr__(self) -> str:
         return "Token(...)"
+
+
+class Exchange:
+    """`Authorization: Bearer <token>`, where the token is got for a key by a request to `target`, and renewed before it ends.
+
+    `make` gives that request, and `read` the token of its answer and when it ends, from the body and the time of day (seconds).
+    """
+
+    __slots__ = ("_expires", "_make", "_provider", "_read", "_target", "_token")
+
+    def __init__(
+        self,
+        provider: str,
+        target: Target,
+        make: Callable[[], HTTPRequest],
+        read: Callable[[bytes, float], tuple[str, float]],
+    ) -> None:
+        self._provider, self._target, self._make, self._read = provider, target, make, read
+        self._token: str | None = None
+        self._expires = 0.0
+
+    def __call__(self, request: HTTPRequest) -> Flow[dict[str, str]]:
+        now: float = yield WALL_CLOCK
+        if self._token is None or self._expires - MARGIN < now:
+            response: HTTPResponse = yield Send(self._target, self._make(), None)
+            if response.status >= 300:
+                raise http_error(self._provider, response)
+            self._token, self._expires = self._read(response.body, now)
+        return {"authorization": Hidden(f"Bearer {self._token}")}
+
+    def __repr__(self) -> str:
+        return "Exchange(...)"
 
 
 class Signature:

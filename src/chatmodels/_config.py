@@ -50,6 +50,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 def base_url_of(config: Config, row: Provider) -> str:
     """The address: given, from the environment, or the row's; its `{name}` fields filled in."""
     url = config.base_url or next((v for n in row.base_url_env if (v := os.environ.get(n))), None) or row.base_url
+    url = url.rstrip("/") if row.transport == "http" else url
     for name in url_fields(row) if "{" in url else ():
         value = config.provider_options.get(name) or os.environ.get(row.env.get(name, ""))
         if not value:
@@ -139,6 +140,7 @@ def headers_of(config: Config, row: Provider, key: Secret | None) -> dict[str, s
 def dialect_of(config: Config, row: Provider) -> Any:
     """The row's dialect, with its options and quirks."""
     options: dict[str, Any] = dict(row.options)
+    options.update({k: v for k in row.takes if (v := os.environ.get(row.env.get(k, "")))})
     options.update({k: v for k, v in config.provider_options.items() if k in row.takes})
     if row.quirks:
         options["quirks"] = tuple(QUIRKS[name] for name in row.quirks)
@@ -159,11 +161,13 @@ def transport_of(config: Config, row: Provider) -> Any:
 
 
 def _authorise(config: Config, row: Provider, key: Secret | None, base_url: str, headers: dict[str, str]) -> Any:
-    """How requests without a fixed key are authorised, by the row's `keyless`; None when the key is in the headers."""
-    if key is not None or not row.keyless:
+    """How requests without a fixed key are authorised, by the row's `keyless` or `exchange`; None: the key is in the headers."""
+    if not (row.exchange if key is not None else row.keyless):
         return None
     from . import _credentials
 
+    if key is not None:
+        return _credentials.exchange(row.exchange, key, config.provider_options, config.timeouts, transport_of(config, row))
     if row.keyless == "aws":
         return _credentials.signature(config.provider_options, base_url, headers)
     if row.keyless == "google":

@@ -37,7 +37,7 @@ from ._options import (
     stop_of,
     timeouts_of,
 )
-from ._providers import load, provider, url_fields
+from ._providers import keywords, load, provider
 from ._retry import Budget
 from ._secret import Hidden, Secret, hidden
 from ._stream import AsyncChatStream, ChatStream
@@ -91,7 +91,7 @@ class ChatModel(ManyCalls, OldNames):
         name = provider_name or name
         row = provider(name)
         policy = policies_of({k: given.pop(k) for k in list(given) if k in POLICIES})
-        mine = self.own_options.union(row.takes, url_fields(row))
+        mine = self.own_options.union(keywords(row))
         own = {k: given.pop(k) for k in list(given) if k in mine}
         config = Config(
             provider=name,

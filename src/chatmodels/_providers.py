@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import cache
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -19,11 +20,13 @@ from ._errors import UsageError
 class Provider(msgspec.Struct, frozen=True, kw_only=True):
     """One host. `dialect` is "module:Class" and `options` what its constructor takes beside the provider's name.
 
-    `auth`: "bearer", "none", "header:NAME" or "query:NAME". `key_env` lists the variables that may hold the key, first one
+    `auth`: "bearer", "none" or "header:NAME". `key_env` lists the variables that may hold the key, first one
     first; `needs_key` is False for local servers. `base_url_env` lists variables that may hold the base URL. `base_url` may
     hold `{name}` fields, filled from keyword arguments or from the variables that `env` names. `takes` lists
-    further keyword arguments of the model class that go to the dialect. `keyless` says how requests go without a key:
-    "aws" (Signature V4), "google" or "azure" (their tokens). `docs` is the page the row was written from, and `checked` the month.
+    further keyword arguments of the model class that go to the dialect (`env` may name variables for them too).
+    `keyless` says how requests go without a key: "aws" (Signature V4), "google" or "azure" (their tokens). `exchange` says
+    that the key is exchanged for a token first, and how ("ibm", "gigachat", "sap"); `auth_takes` lists the keyword arguments
+    that this needs. `docs` is the page the row was written from, and `checked` the month.
     """
 
     name: str
@@ -42,6 +45,8 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     takes: tuple[str, ...] = ()
     env: dict[str, str] = {}
     keyless: str = ""
+    exchange: str = ""
+    auth_takes: tuple[str, ...] = ()
     docs: str = ""
     checked: str = "2026-11"
 
@@ -54,14 +59,21 @@ def url_fields(row: Provider) -> list[str]:
     return _FIELD.findall(row.base_url)
 
 
+def keywords(row: Provider) -> frozenset[str]:
+    """The keyword arguments of a model that this row has beside those of every model."""
+    return frozenset((*row.takes, *row.auth_takes, *url_fields(row)))
+
+
 def load(path: str) -> Any:
     """The object that "module:name" names (our own rows and installed entry points only, never data)."""
     module, _, name = path.partition(":")
     return getattr(import_module(module), name)
 
 
+#: The entry point group in which other packages register rows.
+GROUP = "chatmodels.providers"
+
 _ROWS: dict[str, Provider] = {}
-_entry_points_read = False
 
 
 def register(row: Provider) -> None:
@@ -100,17 +112,27 @@ def _rows() -> dict[str, Provider]:
     return _ROWS
 
 
+@cache
 def _read_entry_points() -> None:
-    global _entry_points_read
-    if _entry_points_read:
-        return
-    _entry_points_read = True
     from importlib.metadata import entry_points
 
-    for point in entry_points(group="chatmodels.providers"):
+    for point in entry_points(group=GROUP):
+        for row in _rows_of(point):
+            _ROWS.setdefault(row.name, row)
+
+
+def _rows_of(point: Any) -> Iterable[Provider]:
+    """The rows of one plug-in; what is wrong with it is told with its name."""
+    try:
         found = point.load()
         given = found() if callable(found) else found
-        for row in given if isinstance(given, Iterable) else (given,):
-            if not isinstance(row, Provider):
-                raise UsageError(f"the plug-in {point.name!r} gave no Provider but {type(row).__name__}", argument="model")
-            _ROWS.setdefault(row.name, row)
+    except Exception as error:
+        raise UsageError(f"the plug-in {point.name!r} ({point.value}) fails: {error!r}", argument="model") from error
+    rows = tuple(cast("Iterable[object]", given)) if isinstance(given, Iterable) else (given,)
+    for row in rows:
+        if not isinstance(row, Provider):
+            raise UsageError(
+                f"the plug-in {point.name!r} ({point.value}) gives no Provider but {type(row).__name__}",
+                argument="model",
+            )
+    return cast("tuple[Provider, ...]", rows)

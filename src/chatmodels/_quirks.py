@@ -12,8 +12,16 @@ from typing import Any
 from .dialects._base import Quirk
 
 #: OpenAI's reasoning models take `max_completion_tokens` only, and no sampling settings (API reference, checked 2026-11).
-_REASONING = re.compile(r"^(o\d|gpt-5)(?!.*chat)")
-_NOT_FOR_REASONING = ("temperature", "top_p", "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs", "logit_bias")
+_REASONING = re.compile(r"^(o\d|gpt-([5-9]|\d\d))(?!.*chat)")
+_NOT_FOR_REASONING = (
+    "temperature",
+    "top_p",
+    "presence_penalty",
+    "frequency_penalty",
+    "logprobs",
+    "top_logprobs",
+    "logit_bias",
+)
 
 
 def openai_models(body: dict[str, Any], warnings: list[str]) -> None:

@@ -5,14 +5,46 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal, Unpack
+from urllib.parse import urlsplit
 
 from ._errors import UsageError
 from ._model import ChatModel
+from ._model_hosts import (
+    ChatCerebras,
+    ChatCloudflare,
+    ChatDatabricks,
+    ChatDeepInfra,
+    ChatDeepSeek,
+    ChatFireworks,
+    ChatGroq,
+    ChatHuggingFace,
+    ChatLiteLLM,
+    ChatMoonshot,
+    ChatNVIDIA,
+    ChatOpenRouter,
+    ChatPerplexity,
+    ChatPortkey,
+    ChatQwen,
+    ChatSambaNova,
+    ChatSAP,
+    ChatSnowflake,
+    ChatTogether,
+    ChatUpstage,
+    ChatWatsonx,
+    ChatWriter,
+    ChatXAI,
+    ChatZAI,
+    GigaChat,
+    JinaChat,
+    MiniMaxChat,
+    QianfanChatEndpoint,
+)
 from ._options import ModelOptions
+from ._secret import Secret
 
 
 class OpenAIOptions(ModelOptions, total=False):
-    """The 2023 names beside today's."""
+    """What `ChatOpenAI` takes beside `ModelOptions`: the names of 2023."""
 
     openai_api_key: str | None
     openai_api_base: str | None
@@ -50,11 +82,19 @@ class ChatOpenAI(ChatModel):
         return super()._names(model)
 
 
+class AzureOptions(OpenAIOptions, total=False):
+    """What `AzureChatOpenAI` takes beside `OpenAIOptions`: other names of the deployment and the version."""
+
+    deployment_name: str | None
+    openai_api_version: str | None
+
+
 class AzureChatOpenAI(ChatModel):
     """OpenAI's models on Azure. `model` is the deployment's name (also `azure_deployment` or `deployment_name`).
 
-    `azure_endpoint` (or AZURE_OPENAI_ENDPOINT) is the resource's address. The key: `api_key`, else AZURE_OPENAI_API_KEY; else a token
-    of `azure_ad_token_provider` (a callable), or of Entra ID (extra `azure`). With `api_version` the dated API is used, else v1.
+    `azure_endpoint` (or AZURE_OPENAI_ENDPOINT) is the resource's address. The key: `api_key`, else AZURE_OPENAI_API_KEY; else a
+    token of `azure_ad_token_provider` (a callable), or of Entra ID (extra `azure`). With `api_version` (or OPENAI_API_VERSION)
+    the dated API is used, which has an address per deployment; else v1.
     """
 
     __slots__ = ()
@@ -70,22 +110,55 @@ class AzureChatOpenAI(ChatModel):
         api_version: str | None = None,
         azure_ad_token: str | None = None,
         azure_ad_token_provider: Callable[[], str] | None = None,
-        **options: Unpack[OpenAIOptions],
+        **options: Unpack[AzureOptions],
     ) -> None:
         given: dict[str, Any] = dict(options)
-        name = model or given.pop("model_name", None) or azure_deployment or given.pop("deployment_name", None)
+        names = (given.pop("model_name", None), azure_deployment, given.pop("deployment_name", None))
         version = api_version or given.pop("openai_api_version", None) or os.environ.get("OPENAI_API_VERSION")
-        endpoint = azure_endpoint or os.environ.get("AZURE_OPENAI_ENDPOINT")
-        if version and endpoint and given.get("base_url") is None and given.get("openai_api_base") is None:
-            given["base_url"] = endpoint.rstrip("/") + "/openai"
-            given["path"] = f"/deployments/{{model}}/chat/completions?api-version={version}"
-        elif azure_endpoint:
-            given["endpoint"] = azure_endpoint
-        if azure_ad_token is not None:
-            provider = azure_ad_token_provider
-            azure_ad_token_provider = provider or (lambda: azure_ad_token)
+        given |= _azure_address(azure_endpoint, version, given.get("base_url") or given.get("openai_api_base"))
+        if azure_ad_token is not None and azure_ad_token_provider is None:
+            azure_ad_token_provider = _Constant(azure_ad_token)
         given["azure_ad_token_provider"] = azure_ad_token_provider
-        self._start(name, given)
+        self._start(model or next((n for n in names if n), None), given)
+
+
+class _Constant:
+    """A token that is given once; it shows in no repr and in no pickle."""
+
+    __slots__ = ("_token",)
+
+    def __init__(self, token: str) -> None:
+        self._token = Secret(token)
+
+    def __call__(self) -> str:
+        return self._token.reveal()
+
+
+#: Versions that are no dates: they name the v1 API, which has no address per deployment.
+_V1 = ("v1", "latest", "preview")
+
+
+def _azure_address(endpoint: str | None, version: str | None, base_url: str | None) -> dict[str, Any]:
+    """The options that say where requests go. Azure's own pages show the endpoint with and without `/openai/v1`."""
+    dated = version if version and version not in _V1 else None
+    query = f"?api-version={dated}" if dated else ""
+    if base_url:
+        return {"path": f"/chat/completions{query}"} if dated else {}
+    place = (endpoint or os.environ.get("AZURE_OPENAI_ENDPOINT") or "").rstrip("/")
+    place = place.removesuffix("/v1").removesuffix("/openai")
+    if not place:
+        return {}
+    if dated:
+        return {"base_url": f"{place}/openai", "path": f"/deployments/{{model}}/chat/completions{query}"}
+    return {"endpoint": place}
+
+
+class AnthropicOptions(ModelOptions, total=False):
+    """What `ChatAnthropic` takes beside `ModelOptions`."""
+
+    anthropic_api_key: str | None
+    anthropic_api_url: str | None
+    max_tokens_to_sample: int | None
 
 
 class ChatAnthropic(ChatModel):
@@ -94,6 +167,16 @@ class ChatAnthropic(ChatModel):
     __slots__ = ()
     provider_name: ClassVar[str | None] = "anthropic"
 
+    def __init__(self, model: str | None = None, **options: Unpack[AnthropicOptions]) -> None:
+        self._start(model, dict(options))
+
+
+class GoogleOptions(ModelOptions, total=False):
+    """What `ChatGoogle` takes beside `ModelOptions`."""
+
+    google_api_key: str | None
+    max_output_tokens: int | None
+
 
 class ChatGoogle(ChatModel):
     """The Gemini API. The key: `api_key` (or `google_api_key`), else GEMINI_API_KEY or GOOGLE_API_KEY."""
@@ -101,20 +184,41 @@ class ChatGoogle(ChatModel):
     __slots__ = ()
     provider_name: ClassVar[str | None] = "google"
 
+    def __init__(self, model: str | None = None, **options: Unpack[GoogleOptions]) -> None:
+        self._start(model, dict(options))
+
+
+class VertexOptions(ModelOptions, total=False):
+    """What `ChatVertexAI` takes beside `ModelOptions`."""
+
+    project: str | None
+    location: str | None
+    publisher: str | None
+    max_output_tokens: int | None
+
 
 class ChatVertexAI(ChatModel):
-    """Gemini on Vertex AI. `project` and `location` (default "global"); the key is an access token, else Application Default
-    Credentials are used (extra `google`)."""
+    """Gemini on Vertex AI. `project` (or GOOGLE_CLOUD_PROJECT) and `location` (or GOOGLE_CLOUD_LOCATION; default "global"); the key
+    is an access token, else Application Default Credentials are used (extra `google`)."""
 
     __slots__ = ()
     provider_name: ClassVar[str | None] = "vertex"
-    own_options: ClassVar[frozenset[str]] = frozenset({"project", "location", "publisher"})
+
+    def __init__(self, model: str | None = None, **options: Unpack[VertexOptions]) -> None:
+        self._start(model, dict(options))
 
     def _start(self, model: str | None, options: dict[str, Any], provider_name: str | None = None) -> None:
         place = options.get("location") or os.environ.get("GOOGLE_CLOUD_LOCATION") or "global"
         project = options.get("project") or os.environ.get("GOOGLE_CLOUD_PROJECT")
         host = "aiplatform.googleapis.com" if place == "global" else f"{place}-aiplatform.googleapis.com"
         super()._start(model, {"host": host, **options, "location": place, "project": project}, provider_name)
+
+
+class BedrockOptions(ModelOptions, total=False):
+    """What `ChatBedrock` takes beside `ModelOptions`."""
+
+    region: str | None
+    profile: str | None
 
 
 class ChatBedrock(ChatModel):
@@ -125,17 +229,36 @@ class ChatBedrock(ChatModel):
     provider_name: ClassVar[str | None] = "bedrock"
     own_options: ClassVar[frozenset[str]] = frozenset({"region", "profile"})
 
+    def __init__(self, model: str | None = None, **options: Unpack[BedrockOptions]) -> None:
+        self._start(model, dict(options))
+
     def _start(self, model: str | None, options: dict[str, Any], provider_name: str | None = None) -> None:
         if options.get("region") is None and os.environ.get("AWS_DEFAULT_REGION") and not os.environ.get("AWS_REGION"):
             options["region"] = os.environ["AWS_DEFAULT_REGION"]
         super()._start(model, options, provider_name)
 
 
+class CohereOptions(ModelOptions, total=False):
+    """What `ChatCohere` takes beside `ModelOptions`."""
+
+    cohere_api_key: str | None
+
+
 class ChatCohere(ChatModel):
-    """Cohere's chat API, version 2. The key: `api_key` (or `cohere_api_key`), else COHERE_API_KEY."""
+    """Cohere's chat API, version 2. The key: `api_key` (or `cohere_api_key`), else COHERE_API_KEY or CO_API_KEY."""
 
     __slots__ = ()
     provider_name: ClassVar[str | None] = "cohere"
+
+    def __init__(self, model: str | None = None, **options: Unpack[CohereOptions]) -> None:
+        self._start(model, dict(options))
+
+
+class MistralOptions(ModelOptions, total=False):
+    """What `ChatMistralAI` takes beside `ModelOptions`."""
+
+    mistral_api_key: str | None
+    random_seed: int | None
 
 
 class ChatMistralAI(ChatModel):
@@ -144,6 +267,9 @@ class ChatMistralAI(ChatModel):
     __slots__ = ()
     provider_name: ClassVar[str | None] = "mistral"
 
+    def __init__(self, model: str | None = None, **options: Unpack[MistralOptions]) -> None:
+        self._start(model, dict(options))
+
 
 class ChatOllama(ChatModel):
     """A model that Ollama serves, by Ollama's own API, on this machine or at `base_url` (or OLLAMA_HOST)."""
@@ -151,75 +277,24 @@ class ChatOllama(ChatModel):
     __slots__ = ()
     provider_name: ClassVar[str | None] = "ollama"
 
-
-class ChatGroq(ChatModel):
-    """Groq, by its Chat Completions. The key: `api_key`, else GROQ_API_KEY."""
-
-    __slots__ = ()
-    provider_name: ClassVar[str | None] = "groq"
-
-
-class ChatDeepSeek(ChatModel):
-    """DeepSeek, by its Chat Completions. The key: `api_key`, else DEEPSEEK_API_KEY."""
-
-    __slots__ = ()
-    provider_name: ClassVar[str | None] = "deepseek"
+    def _start(self, model: str | None, options: dict[str, Any], provider_name: str | None = None) -> None:
+        host = os.environ.get("OLLAMA_HOST", "").strip()
+        if host and not options.get("base_url"):
+            options["base_url"] = _ollama_address(host)
+        super()._start(model, options, provider_name)
 
 
-class ChatXAI(ChatModel):
-    """xAI, by its Chat Completions. The key: `api_key`, else XAI_API_KEY."""
-
-    __slots__ = ()
-    provider_name: ClassVar[str | None] = "xai"
-
-
-class ChatOpenRouter(ChatModel):
-    """OpenRouter, by its Chat Completions. The key: `api_key`, else OPENROUTER_API_KEY."""
-
-    __slots__ = ()
-    provider_name: ClassVar[str | None] = "openrouter"
-
-
-class ChatTogether(ChatModel):
-    """Together AI, by its Chat Completions. The key: `api_key`, else TOGETHER_API_KEY."""
-
-    __slots__ = ()
-    provider_name: ClassVar[str | None] = "together"
-
-
-class ChatFireworks(ChatModel):
-    """Fireworks AI, by its Chat Completions. The key: `api_key`, else FIREWORKS_API_KEY."""
-
-    __slots__ = ()
-    provider_name: ClassVar[str | None] = "fireworks"
-
-
-class ChatPerplexity(ChatModel):
-    """Perplexity, by its Chat Completions. The key: `api_key`, else PERPLEXITY_API_KEY."""
-
-    __slots__ = ()
-    provider_name: ClassVar[str | None] = "perplexity"
-
-
-class ChatCerebras(ChatModel):
-    """Cerebras, by its Chat Completions. The key: `api_key`, else CEREBRAS_API_KEY."""
-
-    __slots__ = ()
-    provider_name: ClassVar[str | None] = "cerebras"
-
-
-class ChatNVIDIA(ChatModel):
-    """NVIDIA, by its Chat Completions. The key: `api_key`, else NVIDIA_API_KEY."""
-
-    __slots__ = ()
-    provider_name: ClassVar[str | None] = "nvidia"
-
-
-class JinaChat(ChatModel):
-    """Jina DeepSearch, by its Chat Completions. The key: `api_key`, else JINA_API_KEY."""
-
-    __slots__ = ()
-    provider_name: ClassVar[str | None] = "jina"
+def _ollama_address(host: str) -> str:
+    """OLLAMA_HOST as Ollama itself reads it: the scheme and the port may be missing, and 0.0.0.0 is where a server listens."""
+    full = host if "://" in host else f"http://{host}"
+    parts = urlsplit(full)
+    name = "127.0.0.1" if parts.hostname == "0.0.0.0" else parts.hostname or "127.0.0.1"  # noqa: S104
+    name = f"[{name}]" if ":" in name else name
+    if "://" in host:
+        port = f":{parts.port}" if parts.port else ""
+    else:
+        port = f":{parts.port or 11434}"
+    return f"{parts.scheme}://{name}{port}{parts.path.rstrip('/')}"
 
 
 class ChatLocal(ChatModel):
@@ -252,21 +327,39 @@ __all__ = [
     "ChatAnthropic",
     "ChatBedrock",
     "ChatCerebras",
+    "ChatCloudflare",
     "ChatCohere",
+    "ChatDatabricks",
+    "ChatDeepInfra",
     "ChatDeepSeek",
     "ChatFireworks",
     "ChatGoogle",
     "ChatGroq",
+    "ChatHuggingFace",
+    "ChatLiteLLM",
     "ChatLocal",
     "ChatMistralAI",
     "ChatModel",
+    "ChatMoonshot",
     "ChatNVIDIA",
     "ChatOllama",
     "ChatOpenAI",
     "ChatOpenRouter",
     "ChatPerplexity",
+    "ChatPortkey",
+    "ChatQwen",
+    "ChatSAP",
+    "ChatSambaNova",
+    "ChatSnowflake",
     "ChatTogether",
+    "ChatUpstage",
     "ChatVertexAI",
+    "ChatWatsonx",
+    "ChatWriter",
     "ChatXAI",
+    "ChatZAI",
+    "GigaChat",
     "JinaChat",
+    "MiniMaxChat",
+    "QianfanChatEndpoint",
 ]
