@@ -108,10 +108,10 @@ def test_messages_become_items_in_order() -> None:
         {"role": "system", "content": "s"},
         {"role": "developer", "content": "d"},
         {"role": "user", "content": "u"},
-        {"role": "assistant", "content": "a"},
+        {"type": "message", "role": "assistant", "content": "a"},
         {"type": "function_call", "call_id": "call_1", "name": "f", "arguments": '{"x":1}'},
         {"type": "function_call_output", "call_id": "call_1", "output": "r"},
-        {"role": "assistant", "content": "b"},
+        {"type": "message", "role": "assistant", "content": "b"},
     ]
 
 
@@ -217,7 +217,7 @@ def test_what_cannot_be_sent_is_an_error_or_a_warning() -> None:
         provider="anthropic",
     )
     body, warned = sent(D, call(foreign, HumanMessage("u", name="bob"), ChatMessage("c", role="critic")))
-    assert body["input"][0] == {"role": "assistant", "content": "t"}
+    assert body["input"][0] == {"type": "message", "role": "assistant", "content": "t"}
     assert body["input"][2]["role"] == "user"
     for word in ("reasoning", "web_search", "x of google", "image", "citations", "cache", "speaker", "critic"):
         assert any(word in w for w in warned), (word, warned)
@@ -418,7 +418,7 @@ def test_nothing_of_ours_goes_to_another_row() -> None:
     answer = plain_of(D, body(*output))
     body_, warned = sent(OpenAIResponses("azure"), call(answer, ToolMessage("r", tool_call_id="call_1")))
     assert body_["input"] == [
-        {"role": "assistant", "content": "so"},
+        {"type": "message", "role": "assistant", "content": "so"},
         {"type": "function_call", "call_id": "call_1", "name": "f", "arguments": '{"x": 1}'},
         {"type": "function_call_output", "call_id": "call_1", "output": "r"},
     ]
@@ -736,8 +736,8 @@ REQUEST = {
         {"type": "additional_tools", "role": "developer", "tools": []},
         {"type": "mcp_approval_response", "approval_request_id": "m1", "approve": True},
         {"type": "local_shell_call_output", "id": "c9", "output": "{}"},
-        {"role": "assistant", "content": "a"},
-        {"role": "assistant", "content": "b"},
+        {"type": "message", "role": "assistant", "content": "a"},
+        {"type": "message", "role": "assistant", "content": "b"},
     ],
     "tools": [
         {"type": "function", "name": "f", "description": "", "parameters": {"type": "object", "properties": {}},

@@ -54,7 +54,7 @@ class Answer:
         for call in legacy_calls(self.message):
             self.encoder.items.append(self.encoder.calls.call(call))
         if self.message.content == "" and len(self.encoder.items) == before:
-            self.encoder.items.append({"role": "assistant", "content": ""})
+            self.encoder.items.append({"type": "message", "role": "assistant", "content": ""})
 
     def _add(self, part: Part, where: str) -> None:
         if isinstance(part, (Text, Refusal)) or kept(part, self.provider, "content") is not None:
@@ -86,7 +86,8 @@ class Answer:
             item = {"type": "message", "role": "assistant", **status, "content": content, **fields}
         else:
             said = "".join(p.text for p, _ in self._run if isinstance(p, (Text, Refusal)))
-            item = {"role": "assistant", "content": said, **fields}
+            # llama.cpp's server knows an answer only by its type, which is optional at OpenAI.
+            item = {"type": "message", "role": "assistant", "content": said, **fields}
         self.encoder.items.append(item)
         self._run, self._key = [], None
 
@@ -167,7 +168,7 @@ class Answer:
             self._other(part, where)
             return None
         self.encoder.warn(f"{where}: audio of an answer is sent as its transcript")
-        return {"role": "assistant", "content": part.transcript}
+        return {"type": "message", "role": "assistant", "content": part.transcript}
 
     def _opaque(self, part: Opaque, where: str) -> dict[str, Any] | None:
         return self.encoder.opaque(part, where)
