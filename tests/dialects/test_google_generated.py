@@ -5,7 +5,6 @@ nothing that belongs to another provider.
 from __future__ import annotations
 
 import functools
-import importlib.util
 import json
 import warnings
 from typing import Any
@@ -65,10 +64,10 @@ def hand_made(content: dict[str, Any]) -> bool:
     return content["role"] == "model" and any(p.get("thought") for p in content["parts"])
 
 
-@pytest.mark.skipif(importlib.util.find_spec("google.genai") is None, reason="google-genai is not installed")
 @quick
 @given(generated("google", MODELS))
 def test_the_official_types_take_it(call: Call) -> None:
+    pytest.importorskip("google.genai", reason="google-genai is not installed")
     for options in ({}, {"vertex": True, "project": "p"}, {"json_schema": False}):
         body = encoded(call, **options)
         if body is not None:
