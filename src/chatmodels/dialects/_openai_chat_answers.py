@@ -90,6 +90,9 @@ class AnswerWriter(PartWriter):
     def _say(self, wire: dict[str, Any], part: dict[str, Any]) -> None:
         """Put a content part behind what the answer says already."""
         have = wire["content"]
+        if not have and part.keys() == {"type", "text"}:
+            wire["content"] = part["text"]
+            return
         before = have if is_array(have) else [{"type": "text", "text": have}] if have else []
         wire["content"] = [*before, part]
 

@@ -168,10 +168,8 @@ class Encoder(AnswerWriter):
 
     def effort(self, name: str, value: Any, body: dict[str, Any]) -> None:
         style = self.profile.reasoning_style
-        if style == "object" and name == "reasoning_budget" and value == 0:
-            body.setdefault("reasoning", {}).setdefault("effort", "none")
-        elif style == "object" and name in _EFFORT:
-            body.setdefault("reasoning", {})[_EFFORT[name]] = value
+        if style == "object" and name in _EFFORT and "reasoning" not in body:
+            body["reasoning"] = {"effort": "none"} if name == "reasoning_budget" and not value else {_EFFORT[name]: value}
         elif style != "object" and name == "reasoning_effort":
             body[name] = value
         else:
