@@ -11,20 +11,33 @@ from typing import Any, TypeAlias, TypeGuard, cast
 
 import msgspec
 
-from ._content import content_of
 from ._errors import UsageError
+from ._inputs_openai import calls_of, from_openai, plain, tool_call
 from ._json import is_array, is_object, loads
 from ._messages import (
     MESSAGE_TYPES,
     AIMessage,
     ChatMessage,
-    FunctionMessage,
     HumanMessage,
     Message,
     SystemMessage,
     ToolMessage,
 )
-from ._parts import Audio, InvalidToolCall, Part, Reasoning, Refusal, Text, ToolCall
+
+__all__ = [
+    "Input",
+    "buffer_string",
+    "from_dict",
+    "from_json",
+    "from_openai",
+    "is_message",
+    "message_of",
+    "messages_from_dict",
+    "messages_of",
+    "messages_to_dict",
+    "plain",
+    "tool_call",
+]
 
 #: What a model takes: a str, a message, a list of messages, pairs or dicts, or a prompt value.
 Input: TypeAlias = Any
@@ -105,91 +118,6 @@ def _from_any_dict(item: dict[str, Any], argument: str) -> Message:
         raise UsageError(f"{argument}: {error.text}", argument=argument) from error
 
 
-def from_openai(item: dict[str, Any]) -> Message:
-    """A message from an OpenAI chat dict: `{"role": ..., "content": ..., "tool_calls": ..., "tool_call_id": ...}`."""
-    role, content, name = item.get("role"), item.get("content"), item.get("name")
-    if role in ("assistant", "ai"):
-        return _assistant(item)
-    if role == "tool":
-        return ToolMessage(content_of(content), tool_call_id=str(item.get("tool_call_id") or ""), name=name)
-    if role == "function":
-        return FunctionMessage(content_of(content), name=str(name or ""))
-    if role in ("system",):
-        return SystemMessage(content_of(content), name=name)
-    if role in ("user", "human"):
-        return HumanMessage(content_of(content), name=name)
-    if not isinstance(role, str) or not role:
-        raise UsageError("a message dict needs a 'role'", argument="role")
-    return ChatMessage(content_of(content), role=role, name=name)
-
-
-def _assistant(item: dict[str, Any]) -> AIMessage:
-    parts: list[Part] = []
-    reasoning = item.get("reasoning_content") or item.get("reasoning")
-    if isinstance(reasoning, str) and reasoning:
-        parts.append(Reasoning(reasoning))
-    content = content_of(item.get("content"))
-    parts += [Text(content)] if isinstance(content, str) and content else []
-    parts += content if isinstance(content, list) else []
-    if isinstance(item.get("refusal"), str) and item["refusal"]:
-        parts.append(Refusal(item["refusal"]))
-    audio = item.get("audio")
-    if is_object(audio) and audio.get("id"):
-        parts.append(Audio(file_id=audio["id"], transcript=audio.get("transcript")))
-    parts += [_openai_call(call) for call in item.get("tool_calls") or ()]
-    legacy = item.get("function_call")
-    if is_object(legacy):
-        parts.append(tool_call("", str(legacy.get("name") or ""), legacy.get("arguments")))
-    return AIMessage(plain(parts), name=item.get("name"))
-
-
-def _openai_call(call: Any) -> ToolCall | InvalidToolCall:
-    if not is_object(call):
-        raise UsageError("tool_calls holds dicts", argument="tool_calls")
-    ident = str(call.get("id") or "")
-    if "args" in call:  # LangChain's form
-        return ToolCall(ident, str(call.get("name") or ""), call["args"])
-    custom = call.get("custom")
-    if is_object(custom):
-        return ToolCall(ident, str(custom.get("name") or ""), custom.get("input"), custom=True)
-    function = call.get("function")
-    wire = function if is_object(function) else {}
-    return tool_call(ident, str(wire.get("name") or ""), wire.get("arguments"))
-
-
-def tool_call(
-    id: str, name: str, arguments: Any, *, provider_data: dict[str, Any] | None = None
-) -> ToolCall | InvalidToolCall:
-    """A call from the arguments as they came: JSON text, an object, or nothing (then `{}`).
-
-    Text that is not a JSON object gives an `InvalidToolCall` with the raw text, never an exception.
-    """
-    if arguments is None or arguments == "":
-        return ToolCall(id, name, {}, text="" if arguments == "" else None, provider_data=provider_data)
-    if not isinstance(arguments, str):
-        return ToolCall(id, name, arguments, provider_data=provider_data)
-    try:
-        args: object = loads(arguments)
-    except ValueError as error:
-        return InvalidToolCall(id, name, arguments, f"the arguments are not JSON: {error}", provider_data=provider_data)
-    if args is None:
-        args = {}
-    if not is_object(args):
-        reason = f"the arguments are not a JSON object but {type(args).__name__}"
-        return InvalidToolCall(id, name, arguments, reason, provider_data=provider_data)
-    return ToolCall(id, name, args, text=arguments, provider_data=provider_data)
-
-
-def plain(parts: list[Part]) -> str | list[Part]:
-    """Content in its simplest form: a str where the parts are nothing but one bare text."""
-    if not parts:
-        return ""
-    only = parts[0]
-    if len(parts) == 1 and isinstance(only, Text) and not (only.citations or only.cache or only.provider_data):
-        return only.text
-    return parts
-
-
 _TAGS: dict[str, Any] = {cls.__struct_config__.tag: cls for cls in MESSAGE_TYPES}
 
 
@@ -203,9 +131,21 @@ def from_dict(data: dict[str, Any]) -> Message:
     if cls is None:
         raise UsageError(f"message data needs a 'type' of {', '.join(_TAGS)}; got {kind!r}", argument="type")
     try:
-        return cast(Message, msgspec.convert(data, cls))
+        message = cast(Message, msgspec.convert(data, cls))
     except msgspec.ValidationError as error:
         raise UsageError(f"message data of type {kind!r}: {error}", argument="data") from error
+    return _with_langchains(message, data)
+
+
+def _with_langchains(message: Message, data: dict[str, Any]) -> Message:
+    """What LangChain's dicts say in fields of their own: the calls of an answer, the failure of a tool."""
+    if isinstance(message, ToolMessage) and data.get("status") == "error":
+        return msgspec.structs.replace(message, is_error=True)
+    if isinstance(message, AIMessage) and not message.tool_calls:
+        calls = [*calls_of(data.get("tool_calls")), *calls_of(data.get("invalid_tool_calls"))]
+        if calls:
+            return msgspec.structs.replace(message, content=[*message.parts, *calls])
+    return message
 
 
 def from_json(text: str | bytes) -> Message:
@@ -243,6 +183,13 @@ def _from_2023(item: dict[str, Any]) -> Message:
 
 
 def buffer_string(messages: Sequence[Message], human_prefix: str = "Human", ai_prefix: str = "AI") -> str:
-    """The conversation as text: `Human: ...\\nAI: ...`."""
-    names = {"user": human_prefix, "assistant": ai_prefix, "system": "System", "tool": "Tool", "function": "Function"}
-    return "\n".join(f"{names.get(m.role, m.role)}: {m.text}" for m in messages)
+    """The conversation as text: `Human: ...\\nAI: ...`. A call in the manner of 2023 stands behind its answer's text."""
+    return "\n".join(_line(m, human_prefix, ai_prefix) for m in messages)
+
+
+def _line(message: Message, human: str, ai: str) -> str:
+    if isinstance(message, ChatMessage):
+        return f"{message.role}: {message.text}"
+    names = {"user": human, "assistant": ai, "system": "System", "tool": "Tool", "function": "Function"}
+    asked = message.additional_kwargs.get("function_call", "") if isinstance(message, AIMessage) else ""
+    return f"{names[message.role]}: {message.text}{asked}"

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from .._errors import UsageError
+from .._inputs_openai import SHAPE
 from .._json import is_object, mapping
 from .._messages import Message
 from .._parts import (
@@ -196,10 +197,6 @@ class PartWriter:
     def dropped(self, part: Part, where: str) -> dict[str, Any] | None:
         self.warn(f"{where}: {type(part).__name__} has no place in this message: not sent")
         return None
-
-
-#: The provider's name under which OpenAI-shaped dicts of unknown origin keep what our parts do not say.
-SHAPE = "openai-chat"
 
 
 def own_data(value: Message | Part, provider: str) -> dict[str, Any]:

@@ -14,13 +14,14 @@ import msgspec
 
 from .._call import Call, Settings
 from .._errors import UsageError
+from .._inputs_openai import SHAPE
 from .._json import encode as to_json
 from .._json import is_array, is_object, mapping
 from .._messages import AIMessage, ChatMessage, FunctionMessage, HumanMessage, Message, ToolMessage
 from .._parts import ToolResult
 from .._schema import enforced
 from ._openai_chat_answers import AnswerWriter
-from ._openai_chat_parts import SHAPE, Profile, cache_control
+from ._openai_chat_parts import Profile, cache_control
 
 if TYPE_CHECKING:
     from .._output import Output
@@ -169,7 +170,9 @@ class Encoder(AnswerWriter):
     def effort(self, name: str, value: Any, body: dict[str, Any]) -> None:
         style = self.profile.reasoning_style
         if style == "object" and name in _EFFORT and "reasoning" not in body:
-            body["reasoning"] = {"effort": "none"} if name == "reasoning_budget" and not value else {_EFFORT[name]: value}
+            body["reasoning"] = (
+                {"effort": "none"} if name == "reasoning_budget" and not value else {_EFFORT[name]: value}
+            )
         elif style != "object" and name == "reasoning_effort":
             body[name] = value
         else:
