@@ -346,20 +346,20 @@ def test_nothing_grows(server: Server) -> None:
     def all_of_it(count: int) -> None:
         sync(count)
         asyncio.run(in_asyncio(count))
-        calling.batch(["a"] * count)
-        failing.batch(["a"] * count, errors="return")
+        calling.batch(["a"] * count, max_concurrency=10)
+        failing.batch(["a"] * count, max_concurrency=10, errors="return")
         for r in (route, streams, stalled, broken):
             r.requests.clear()
             r.left.clear()
         server.targets.clear()
-        deadline = time.monotonic() + 5
-        while server.open > 30 and time.monotonic() < deadline:
+        settled = time.monotonic() + 3
+        while server.open > 20 and time.monotonic() < settled:
             time.sleep(0.01)
 
-    all_of_it(50)
+    all_of_it(40)
     objects, files = _state()
     threads = threading.active_count() - server.open
-    all_of_it(150)
+    all_of_it(200)
     more, files_after = _state()
     assert more - objects < 1500, f"{more - objects} more objects"
     assert files_after - files < 20

@@ -68,7 +68,7 @@ def nobody() -> Iterator[int]:
         yield port
 
 
-@pytest.mark.parametrize(("given", "phase"), [({"connect": 0.2}, "connect"), ({"total": 0.2}, "total")])
+@pytest.mark.parametrize(("given", "phase"), [({"connect": 0.12}, "connect"), ({"total": 0.12}, "total")])
 @pytest.mark.parametrize("way", ["call", "stream", "batch"])
 def test_no_connection(world: World, nobody: int, way: str, given: dict[str, float], phase: str) -> None:
     options = limits(**{"total": 9, **given})
@@ -83,31 +83,31 @@ def test_no_connection(world: World, nobody: int, way: str, given: dict[str, flo
                 world.batch(model, ["a", "b"])
             assert len(caught.value.errors) == 2
             found = caught.value.results[1]
-    clock.says(0.2)
-    failed(found, phase, 0.2)
+    clock.says(0.12)
+    failed(found, phase, 0.12)
 
 
 SILENT = [
     # what the server does, the deadlines, which one passes
-    ("no head", silent(), {"first_token": 0.2}, "first_token"),
+    ("no head", silent(), {"first_token": 0.12}, "first_token"),
     ("no head, total", silent(), {"total": 0.2, "first_token": 5}, "total"),
-    ("dripping head", drip(response(BODY), 0.05), {"first_token": 0.2}, "first_token"),
-    ("dripping head, total", drip(response(BODY), 0.05), {"total": 0.2}, "total"),
+    ("dripping head", drip(response(BODY), 0.05), {"first_token": 0.12}, "first_token"),
+    ("dripping head, total", drip(response(BODY), 0.05), {"total": 0.12}, "total"),
 ]
 PLAIN = [
     *SILENT,
-    ("dripping body", drip(response(BODY), 0.03, 30), {"total": 0.3}, "total"),
-    ("stalled body", raw(response(BODY)[:-30], "keep", 30), {"total": 0.3}, "total"),
+    ("dripping body", drip(response(BODY), 0.03, 30), {"total": 0.15}, "total"),
+    ("stalled body", raw(response(BODY)[:-30], "keep", 30), {"total": 0.15}, "total"),
 ]
 STREAMED = [
     *SILENT,
-    ("no event", raw(HEAD, "keep", 30), {"first_token": 0.2}, "first_token"),
-    ("keep-alives only", sse([b": hello\n\n"] * 99, gap=0.05), {"first_token": 0.2, "idle": 0.1}, "first_token"),
-    ("role only", sse([PIECES[0]], end=False), {"first_token": 0.2, "idle": 0.1}, "first_token"),
-    ("idle", sse(PIECES[:2], end=False), {"idle": 0.2}, "idle"),
-    ("idle, then total", sse(PIECES[:2], end=False), {"idle": 0.5, "total": 0.2}, "total"),
-    ("dripping", sse([event({"content": "x"})] * 99, gap=0.05), {"total": 0.3, "idle": 0.2}, "total"),
-    ("dripping bytes", drip(chunked(PIECES), 0.02, 40), {"total": 0.3, "idle": 0.2}, "total"),
+    ("no event", raw(HEAD, "keep", 30), {"first_token": 0.12}, "first_token"),
+    ("keep-alives only", sse([b": hello\n\n"] * 99, gap=0.05), {"first_token": 0.12, "idle": 0.1}, "first_token"),
+    ("role only", sse([PIECES[0]], end=False), {"first_token": 0.12, "idle": 0.1}, "first_token"),
+    ("idle", sse(PIECES[:2], end=False), {"idle": 0.12}, "idle"),
+    ("idle, then total", sse(PIECES[:2], end=False), {"idle": 0.5, "total": 0.12}, "total"),
+    ("dripping", sse([event({"content": "x"})] * 99, gap=0.05), {"total": 0.3, "idle": 0.12}, "total"),
+    ("dripping bytes", drip(chunked(PIECES), 0.02, 40), {"total": 0.3, "idle": 0.12}, "total"),
 ]
 
 
@@ -137,38 +137,38 @@ def test_a_stream(world: World, server: Server, script: Any, given: dict[str, fl
 def test_a_batch(world: World, server: Server) -> None:
     route = server.route(plain(), silent(), plain())
     with Clock() as clock:
-        found = world.batch(chat(route, **limits(total=0.3)), ["a"] * 3, max_concurrency=1, errors="return")
-    clock.says(0.3)
+        found = world.batch(chat(route, **limits(total=0.15)), ["a"] * 3, max_concurrency=1, errors="return")
+    clock.says(0.15)
     assert [found[0].text, found[2].text] == ["J'aime programmer."] * 2
-    failed(found[1], "total", 0.3)
+    failed(found[1], "total", 0.15)
 
 
 def test_keep_alives_hold_an_answer_open_that_has_begun(world: World, server: Server) -> None:
     """A reasoning model may be silent for long; a host that says so with comments is not taken for dead."""
-    waits = [b": working\n\n"] * 6
-    route = server.route(sse([*PIECES[:2], *waits, *PIECES[2:]], gap=0.05))
-    found = world.read(chat(route, **limits(idle=0.2)))
+    waits = [b": working\n\n"] * 4
+    route = server.route(sse([*PIECES[:2], *waits, *PIECES[2:]], gap=0.03))
+    found = world.read(chat(route, **limits(idle=0.1)))
     assert (found.error, found.text) == (None, "Bonjour")
 
 
 def test_the_total_holds_over_retries_and_waits(world: World, server: Server) -> None:
     """The next try would begin after the deadline: the last error comes at once."""
     route = server.route(error(503, "busy"))
-    model = chat(route, max_retries=50, **limits(total=0.3)).with_retry(base=0.1, cap=0.1)
+    model = chat(route, max_retries=50, **limits(total=0.15)).with_retry(base=0.05, cap=0.05)
     with Clock() as clock:
         found = world.calls(model, 1)[0]
-    assert clock.took < 0.3 + LATE
+    assert clock.took < 0.15 + LATE
     assert isinstance(found, ChatModelError)
     assert 1 < len(found.attempts) == len(route.requests) < 50
 
 
 def test_the_total_cuts_off_a_later_try(world: World, server: Server) -> None:
     route = server.route(error(503, "busy"), silent())
-    model = chat(route, max_retries=3, **limits(total=0.3)).with_retry(base=0)
+    model = chat(route, max_retries=3, **limits(total=0.15)).with_retry(base=0)
     with Clock() as clock:
         found = world.calls(model, 1)[0]
-    clock.says(0.3)
-    failed(found, "total", 0.3)
+    clock.says(0.15)
+    failed(found, "total", 0.15)
     assert [a.outcome for a in found.attempts] == ["OverloadedError", "DeadlineError"]
 
 
@@ -180,7 +180,7 @@ def test_a_silent_first_try_is_tried_again(world: World, server: Server) -> None
 
 
 def test_none_switches_all_off(world: World, server: Server) -> None:
-    route = server.route(plain(after=0.3), sse(PIECES, gap=0.1))
+    route = server.route(plain(after=0.2), sse(PIECES, gap=0.03))
     model = chat(route, **limits())
     assert model._config.timeouts == Timeouts(connect=None, first_token=None, idle=None, total=None)
     assert world.calls(model, 1)[0].text == "J'aime programmer."
