@@ -85,10 +85,16 @@ def _hidden(url: str) -> str:
     return re.sub(r"//[^/@]*@", "//...@", url)
 
 
+#: Keyword arguments that say how to go without a key; given, they outweigh a key in the environment.
+_INSTEAD_OF_A_KEY = ("azure_ad_token_provider", "profile")
+
+
 def key_of(config: Config, row: Provider) -> Secret | None:
     """The key, or None for a host that needs none; a MissingKeyError names the parameter and the variable."""
     if config.key:
         return config.key
+    if row.keyless and any(config.provider_options.get(name) for name in _INSTEAD_OF_A_KEY):
+        return None
     for name in row.key_env:
         value = os.environ.get(name, "").strip()
         if value:
@@ -167,7 +173,9 @@ def _authorise(config: Config, row: Provider, key: Secret | None, base_url: str,
     from . import _credentials
 
     if key is not None:
-        return _credentials.exchange(row.exchange, key, config.provider_options, config.timeouts, transport_of(config, row))
+        return _credentials.exchange(
+            row.exchange, key, config.provider_options, config.timeouts, transport_of(config, row)
+        )
     if row.keyless == "aws":
         return _credentials.signature(config.provider_options, base_url, headers)
     if row.keyless == "google":

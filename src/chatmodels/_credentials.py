@@ -51,8 +51,8 @@ def _botocore_session(profile: str | None) -> Any:
         from botocore.session import Session
     except ImportError as error:
         raise MissingKeyError(
-            "no AWS credentials in the environment: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or "
-            "AWS_BEARER_TOKEN_BEDROCK), or `pip install 'chatmodels[aws]'` to use profiles and roles",
+            "no AWS credentials in the environment: set AWS_BEARER_TOKEN_BEDROCK or pass api_key= (a Bedrock API key), or set "
+            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or `pip install 'chatmodels[aws]'` to use profiles and roles",
             argument="api_key",
             provider="bedrock",
         ) from error
@@ -110,10 +110,11 @@ def _google_source() -> TokenSource:
 
 
 def azure_token(provider: Callable[[], str] | None) -> Token:
-    """A token for Azure OpenAI: from the given callable, else DefaultAzureCredential through azure-identity."""
+    """A token for Azure OpenAI: from the given callable, else AZURE_OPENAI_AD_TOKEN, else azure-identity's default."""
     if provider is not None:
         return Token(lambda: (provider(), 0.0))  # the callable caches by itself: it is asked each time
-    return Token(_azure_source())
+    given = os.environ.get("AZURE_OPENAI_AD_TOKEN")
+    return Token(lambda: (given, None)) if given else Token(_azure_source())
 
 
 def _azure_source() -> TokenSource:

@@ -278,7 +278,7 @@ ROWS: tuple[Provider, ...] = (
     _chat("vllm", "http://localhost:8000/v1", "VLLM_API_KEY",
           "https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html", keyed=False, sampling=_OPEN,
           media=frozenset({"video", "audio_url"}), reasoning_field="reasoning"),
-    _chat("llamacpp", "http://localhost:8080/v1", "LLAMA_ARG_API_KEY LLAMACPP_API_KEY",
+    _chat("llamacpp", "http://localhost:8080/v1", "LLAMA_API_KEY LLAMACPP_API_KEY",
           "https://github.com/ggml-org/llama.cpp/tree/master/tools/server", keyed=False, sampling=_OPEN,
           reasoning_field="reasoning_content"),
     _chat("llamafile", "http://localhost:8080/v1", "", "https://github.com/mozilla-ai/llamafile", keyed=False, sampling=_OPEN),

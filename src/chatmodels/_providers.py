@@ -91,7 +91,9 @@ def provider(name: str) -> Provider:
         from difflib import get_close_matches
 
         near = get_close_matches(name, _ROWS, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(near)}?" if near else "see chatmodels.providers() for the names"
+        hint = (
+            f"did you mean {' or '.join(near)}?" if near else "docs/providers.md and `chatmodels models` list the names"
+        )
         raise UsageError(f"no provider {name!r}; {hint}", argument="model")
     return found
 

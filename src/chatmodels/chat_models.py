@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Literal, Unpack
 from urllib.parse import urlsplit
 
-from ._errors import UsageError
+from ._errors import MissingKeyError, UsageError
 from ._model import ChatModel
 from ._model_hosts import (
     ChatCerebras,
@@ -117,21 +117,33 @@ class AzureChatOpenAI(ChatModel):
         version = api_version or given.pop("openai_api_version", None) or os.environ.get("OPENAI_API_VERSION")
         given |= _azure_address(azure_endpoint, version, given.get("base_url") or given.get("openai_api_base"))
         if azure_ad_token is not None and azure_ad_token_provider is None:
-            azure_ad_token_provider = _Constant(azure_ad_token)
+            azure_ad_token_provider = _Constant(Secret(azure_ad_token))
         given["azure_ad_token_provider"] = azure_ad_token_provider
         self._start(model or next((n for n in names if n), None), given)
 
 
 class _Constant:
-    """A token that is given once; it shows in no repr and in no pickle."""
+    """A token that is given once; it shows in no repr, and a pickle reads it again from AZURE_OPENAI_AD_TOKEN."""
 
     __slots__ = ("_token",)
 
-    def __init__(self, token: str) -> None:
-        self._token = Secret(token)
+    def __init__(self, token: Secret | None = None) -> None:
+        self._token = token
 
     def __call__(self) -> str:
-        return self._token.reveal()
+        if self._token is not None:
+            return self._token.reveal()
+        found = os.environ.get("AZURE_OPENAI_AD_TOKEN")
+        if not found:
+            raise MissingKeyError(
+                "the token was not pickled: set AZURE_OPENAI_AD_TOKEN, or pass azure_ad_token=",
+                argument="azure_ad_token",
+                provider="azure",
+            )
+        return found
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Constant, ()
 
 
 #: Versions that are no dates: they name the v1 API, which has no address per deployment.
@@ -145,7 +157,7 @@ def _azure_address(endpoint: str | None, version: str | None, base_url: str | No
     if base_url:
         return {"path": f"/chat/completions{query}"} if dated else {}
     place = (endpoint or os.environ.get("AZURE_OPENAI_ENDPOINT") or "").rstrip("/")
-    place = place.removesuffix("/v1").removesuffix("/openai")
+    place = place.removesuffix("/openai/v1").removesuffix("/openai")
     if not place:
         return {}
     if dated:

@@ -1,0 +1,77 @@
+"""A provider in a package of its own: a row, and a dialect for its wire format.
+
+The service takes `{"ask": TEXT}` at /ask and answers `{"said": TEXT}`. A service that speaks a format which chatmodels has
+needs the row only.
+"""
+
+from __future__ import annotations
+
+import json
+
+from chatmodels import AIMessage
+from chatmodels._call import Call, HTTPRequest, HTTPResponse
+from chatmodels._errors import IncompleteStream, ProviderError
+from chatmodels._events import Event
+from chatmodels._messages import with_body
+from chatmodels._providers import Provider
+from chatmodels.dialects._base import events_of, http_error
+
+
+class SampleDialect:
+    """Pure: a call in, bytes out; bytes in, a message out."""
+
+    def __init__(self, provider: str) -> None:
+        self.provider = provider
+
+    def encode(self, call: Call) -> HTTPRequest:
+        text = "\n".join(m.text for m in call.messages)
+        return HTTPRequest(
+            path="/ask", body=json.dumps({"ask": text, "model": call.model}).encode(), stream=call.stream
+        )
+
+    def decode(self, response: HTTPResponse) -> AIMessage:
+        said = json.loads(response.body)["said"]
+        return with_body(AIMessage(said, finish_reason="stop", provider=self.provider), response.body)
+
+    def decode_error(self, response: HTTPResponse) -> ProviderError:
+        return http_error(self.provider, response)
+
+    def stream_decoder(self) -> SampleStream:
+        return SampleStream(self)
+
+
+class SampleStream:
+    """The service does not stream: its whole answer is one stream."""
+
+    failed = None
+    ended = False
+
+    def __init__(self, dialect: SampleDialect) -> None:
+        self._dialect = dialect
+        self._body = b""
+
+    def feed(self, data: bytes) -> list[Event]:
+        self._body += data
+        return []
+
+    def close(self) -> list[Event]:
+        try:
+            message = self._dialect.decode(HTTPResponse(status=200, body=self._body))
+        except ValueError as error:
+            raise IncompleteStream("the answer was cut off", provider=self._dialect.provider) from error
+        self.ended = True
+        return events_of(message)
+
+
+def rows() -> list[Provider]:
+    """What the entry point names: a row, or a function that gives some."""
+    return [
+        Provider(
+            name="sample",
+            dialect="chatmodels_sample:SampleDialect",
+            base_url="https://sample.example",
+            key_env=("SAMPLE_API_KEY",),
+            auth="header:x-sample-key",
+            docs="https://sample.example/docs",
+        )
+    ]
