@@ -78,7 +78,7 @@ EXPECTED: dict[str, tuple[str, str]] = {
     "heroku": ("https://us.inference.heroku.com/v1/chat/completions", BEARER),
     "databricks": ("https://dbc-1.cloud.databricks.com/serving-endpoints/chat/completions", BEARER),
     "snowflake": ("https://org-acct.snowflakecomputing.com/api/v2/cortex/v1/chat/completions", BEARER),
-    "cloudflare": ("https://api.cloudflare.com/client/v4/accounts/acc1/ai/v1/chat/completions", BEARER),
+    "cloudflare": ("https://api.cloudflare.com/client/v4/accounts/example/ai/v1/chat/completions", BEARER),
     "watsonx": ("https://eu-west-3.ml.cloud.ibm.com/ml/v1/text/chat?version=2025-02-06", ""),
     "sap": ("https://api.ai.example.com/v2/inference/deployments/d1/chat/completions?api-version=2024-10-21", ""),
     "azure-ai": (
@@ -123,7 +123,7 @@ OWN: dict[str, dict[str, Any]] = {
     "azure-ai": {"endpoint": "https://res.services.ai.azure.com/models/"},
     "databricks": {"workspace": "https://dbc-1.cloud.databricks.com/"},
     "snowflake": {"account": "org-acct"},
-    "cloudflare": {"account_id": "acc1"},
+    "cloudflare": {"account_id": "example"},
     "watsonx": {"region": "eu-west-3", "project_id": "p1"},
     "sap": {
         "deployment_url": "https://api.ai.example.com/v2/inference/deployments/d1",

@@ -4,43 +4,45 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack
 from urllib.parse import urlsplit
 
 from ._errors import MissingKeyError, UsageError
 from ._model import ChatModel
-from ._model_hosts import (
-    ChatCerebras,
-    ChatCloudflare,
-    ChatDatabricks,
-    ChatDeepInfra,
-    ChatDeepSeek,
-    ChatFireworks,
-    ChatGroq,
-    ChatHuggingFace,
-    ChatLiteLLM,
-    ChatMoonshot,
-    ChatNVIDIA,
-    ChatOpenRouter,
-    ChatPerplexity,
-    ChatPortkey,
-    ChatQwen,
-    ChatSambaNova,
-    ChatSAP,
-    ChatSnowflake,
-    ChatTogether,
-    ChatUpstage,
-    ChatWatsonx,
-    ChatWriter,
-    ChatXAI,
-    ChatZAI,
-    GigaChat,
-    JinaChat,
-    MiniMaxChat,
-    QianfanChatEndpoint,
-)
 from ._options import ModelOptions
 from ._secret import Secret
+
+if TYPE_CHECKING:
+    from ._model_hosts import (
+        ChatCerebras,
+        ChatCloudflare,
+        ChatDatabricks,
+        ChatDeepInfra,
+        ChatDeepSeek,
+        ChatFireworks,
+        ChatGroq,
+        ChatHuggingFace,
+        ChatLiteLLM,
+        ChatMoonshot,
+        ChatNVIDIA,
+        ChatOpenRouter,
+        ChatPerplexity,
+        ChatPortkey,
+        ChatQwen,
+        ChatSambaNova,
+        ChatSAP,
+        ChatSnowflake,
+        ChatTogether,
+        ChatUpstage,
+        ChatWatsonx,
+        ChatWriter,
+        ChatXAI,
+        ChatZAI,
+        GigaChat,
+        JinaChat,
+        MiniMaxChat,
+        QianfanChatEndpoint,
+    )
 
 
 class OpenAIOptions(ModelOptions, total=False):
@@ -332,6 +334,17 @@ class ChatLocal(ChatModel):
         **options: Unpack[ModelOptions],
     ) -> None:
         self._start(model, {**options, "engine_options": engine_options})
+
+
+def __getattr__(name: str) -> object:
+    """The classes of `_model_hosts`, when they are asked for."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from . import _model_hosts
+
+    value = getattr(_model_hosts, name)
+    globals()[name] = value
+    return value
 
 
 __all__ = [
