@@ -7,6 +7,7 @@ and no policy.
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
 from typing import TYPE_CHECKING, Any, Protocol
@@ -189,6 +190,15 @@ def transport(config: HTTPConfig) -> HTTPTransport:
 
 # The parent's pools, in a child: never used, and never let go, since that would close what the parent still uses.
 _abandoned: list[Any] = []
+
+
+def _at_exit() -> None:
+    """Close what is idle: an interpreter that ends warns of open sockets."""
+    for one in _SHARED.values():
+        one.close()
+
+
+atexit.register(_at_exit)
 
 
 def _forked() -> None:

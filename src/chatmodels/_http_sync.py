@@ -10,51 +10,36 @@ import socket
 import threading
 from time import monotonic
 from typing import Any
-from urllib.parse import urlsplit
 
 from ._call import HTTPResponse
 from ._errors import ChatModelError, DeadlineError, TransportError
 from ._flow import Open, Send
 from ._http import HTTPConfig, brief, head_limit, headers_of, passed
-from ._http_connect import Connection, Origin
+from ._http_connect import Connection, connect, left, new
+from ._http_origin import Idle, Origin, Ways
 from ._http_wire import Body, Head, request_head, response_head
-from ._proxy import proxy_for
 
 PIECE = 65536
 DRAIN_SECONDS = 0.25
 
 
 class SyncPool:
-    """The connections of one configuration, by server."""
+    """The connections of one configuration."""
 
     def __init__(self, config: HTTPConfig) -> None:
-        self._config = config
-        self._origins: dict[tuple[str, str, str], Origin] = {}
-        self._ways: dict[str, tuple[Origin, str]] = {}
+        self._ways = Ways(config)
+        self._idle: dict[Origin, Idle[Connection]] = {}
 
     def close(self) -> None:
         """Close the idle connections."""
-        for origin in list(self._origins.values()):
-            origin.close()
+        for idle in list(self._idle.values()):
+            idle.close()
 
     def opened(self, effect: Open | Send) -> SyncOpened:
         """The response of a request that is not sent yet: `start()` sends it, `abort()` may be called before."""
-        base = effect.target.base_url
-        way = self._ways.get(base)
-        if way is None:
-            way = self._ways[base] = self._way(base)
-        return SyncOpened(*way, effect)
-
-    def _way(self, base_url: str) -> tuple[Origin, str]:
-        """The server of a base URL, and what stands before the path in the request line."""
-        parts = urlsplit(base_url)
-        proxy = proxy_for(base_url, self._config)
-        key = (parts.scheme, parts.netloc, proxy)
-        origin = self._origins.get(key)
-        if origin is None:
-            origin = self._origins.setdefault(key, Origin(base_url, proxy, self._config))
-        path = parts.path.rstrip("/")
-        return origin, f"http://{origin.host}{path}" if origin.forwarded else path
+        origin, prefix = self._ways.of(effect.target.base_url)
+        idle = self._idle.get(origin) or self._idle.setdefault(origin, Idle())
+        return SyncOpened(origin, prefix, idle, effect)
 
     def open(self, effect: Open | Send) -> SyncOpened:
         """Send, and wait for the head of the response."""
@@ -73,14 +58,15 @@ class SyncOpened:
     """A response, from before its request is sent. `abort` may be called at any time, from any thread."""
 
     __slots__ = (
-        "_aborted", "_body", "_effect", "_first", "_held", "_origin", "_prefix", "_reader", "_sock",
+        "_aborted", "_body", "_effect", "_first", "_held", "_idle", "_origin", "_prefix", "_reader", "_sock",
         "headers", "status",
     )  # fmt: skip
 
-    def __init__(self, origin: Origin, prefix: str, effect: Open | Send) -> None:
+    def __init__(self, origin: Origin, prefix: str, idle: Idle[Connection], effect: Open | Send) -> None:
         self.status = 0
         self.headers: dict[str, str] = {}
         self._origin = origin
+        self._idle = idle
         self._prefix = prefix
         self._effect = effect
         # The connection while it is ours. Taking it out is atomic, so it is given back or closed once, by one thread.
@@ -119,16 +105,17 @@ class SyncOpened:
         self.status, self.headers = head.status, head.headers
 
     def _connection(self, until: float | None, phase: str, seconds: float | None) -> Connection:
-        connection = self._origin.idle()
+        connection = self._idle.take()
         if connection is not None:
             self._held.append(connection)
+            self._check()
             return connection
-        connection = self._origin.new()
+        connection = new(self._origin)
         self._held.append(connection)
         limit = self._effect.target.timeouts.connect
         if limit is not None and (until is None or monotonic() + limit < until):
             until, phase, seconds = monotonic() + limit, "connect", limit
-        self._origin.connect(connection, until, phase, seconds)
+        connect(connection, until, phase, seconds)
         self._check()
         return connection
 
@@ -240,17 +227,17 @@ class SyncOpened:
         if not body.reusable or self._aborted:
             self._close()
         elif self._held:
-            self._origin.keep(self._held.pop())
+            self._idle.keep(self._held.pop())
 
     def _close(self) -> None:
         if self._held:
             self._held.pop().close()
 
     def abort(self) -> None:
-        """Close the connection at once."""
+        """Close the connection at once; one that is not there yet is given up as soon as it is."""
+        self._aborted = True
         if not self._held:
             return
-        self._aborted = True
         if self._reader in (0, threading.get_ident()):
             self._close()
             return
@@ -266,13 +253,3 @@ def _wake(sock: Any) -> None:
         socket.socket.shutdown(getattr(sock, "socket", sock), socket.SHUT_RDWR)
     except OSError:
         return  # it is not connected any more: nobody waits on it
-
-
-def left(until: float | None) -> float | None:
-    """Seconds until then; a TimeoutError when there are none."""
-    if until is None:
-        return None
-    seconds = until - monotonic()
-    if seconds <= 0:
-        raise TimeoutError("the time is over")
-    return seconds
