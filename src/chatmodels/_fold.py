@@ -267,8 +267,9 @@ class Fold:
     def _one(self, number: int, finish: ChoiceFinish | None) -> AIMessage:
         choice = self._choices.get(number) or _Choice()
         data = merge_data(self.provider_data, choice.provider_data)
+        parts = choice.made()
         return AIMessage(
-            plain(choice.made()),
+            plain(parts if finish else [_unfinished(p) for p in parts]),
             id=self.id,
             model=self.model,
             finish_reason=finish.reason if finish else None,
@@ -276,6 +277,15 @@ class Fold:
             logprobs=choice.logprobs,
             provider_data=data,
         )
+
+
+def _unfinished(part: Part) -> Part:
+    """A part of an answer that is not complete: a call of which no argument has come yet is none that could be run."""
+    if isinstance(part, ToolCall) and not part.args_text and not part.custom:
+        return InvalidToolCall(
+            part.id, part.name, "", "the answer broke off before the arguments", provider_data=part.provider_data
+        )
+    return part
 
 
 def _ending(end: End | None, number: int) -> ChoiceFinish | None:
