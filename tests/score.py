@@ -97,8 +97,12 @@ def _show(name: str, pieces: str, table: dict[str, Any], rows: list[str]) -> int
     for key, counts in table.items():
         wrong = counts["n"] - counts["right"]
         wrong += sum(counts["of:" + f] - counts["ok:" + f] for f in EVERY_FIELD if counts["of:" + f])
-        wrong -= sum(DISAGREED.get(row["id"], 0) for row in map(json.loads, rows) if f"{row['api']}/{row['kind']}" == key)
-        print(f"{name:18} {pieces:6} {key:28} n {counts['n']:4}  {'100 in every column' if not wrong else f'{wrong} WRONG'}")
+        wrong -= sum(
+            DISAGREED.get(row["id"], 0) for row in map(json.loads, rows) if f"{row['api']}/{row['kind']}" == key
+        )
+        print(
+            f"{name:18} {pieces:6} {key:28} n {counts['n']:4}  {'100 in every column' if not wrong else f'{wrong} WRONG'}"
+        )
         bad += wrong
     for row in rows[:20] if bad else ():
         print("   ", row[:400])

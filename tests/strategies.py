@@ -204,18 +204,13 @@ def turns(draw: st.DrawFn) -> list[Message]:
     """An answer, and a result for each of its calls, in one of the forms."""
     answer = draw(answers())
     out: list[Message] = [answer]
-    for call in answer.tool_calls:
+    calls = answer.tool_calls
+    for number, call in enumerate(calls):
         content = draw(texts | st.lists(plain_parts, max_size=2))
         form = draw(st.sampled_from(["message", "message", "part", "function"]))
         if form == "part":
-            out.append(
-                HumanMessage(
-                    [
-                        ToolResult(call.id, content, draw(st.booleans()), call.name),
-                        *draw(st.lists(text_parts, max_size=1)),
-                    ]
-                )
-            )
+            more = draw(st.lists(text_parts, max_size=1)) if number == len(calls) - 1 else []
+            out.append(HumanMessage([ToolResult(call.id, content, draw(st.booleans()), call.name), *more]))
         elif form == "function":
             out.append(FunctionMessage(content, name=call.name))
         else:

@@ -391,4 +391,3 @@ def _wait(plan: Plan, ledger: Ledger, error: ChatModelError, now: float) -> Flow
     if ledger.deadline is not None and now + wait >= ledger.deadline:
         return None
     return wait if plan.budget.take() else None
-

@@ -1,7 +1,8 @@
 """What users may give as a message's content -> a list of parts. Knows the parts and the common dict spellings.
 
 Taken: parts; strings; our own dicts (`{"type": "image", "url": ...}`); OpenAI chat's content dicts
-(`text`, `image_url`, `input_audio`, `file`, `video_url`, `refusal`). Anything else is a UsageError that names the item.
+(`text`, `image_url`, `input_audio`, `audio_url`, `file`, `video_url`, `refusal`). Anything else is a UsageError that
+names the item.
 """
 
 from __future__ import annotations
@@ -100,6 +101,11 @@ def _input_audio(item: dict[str, Any]) -> Part:
     return Audio(data=_bytes(audio["data"]), media_type=_AUDIO_TYPES.get(kind, f"audio/{kind}"))
 
 
+def _audio_url(item: dict[str, Any]) -> Part:
+    audio = item["audio_url"]
+    return Audio(url=audio if isinstance(audio, str) else audio["url"])
+
+
 def _file(item: dict[str, Any]) -> Part:
     file = item["file"]
     if file.get("file_id"):
@@ -125,6 +131,7 @@ _OPENAI: dict[str, Callable[[dict[str, Any]], Part]] = {
     "output_text": lambda item: Text(item["text"]),
     "image_url": _image_url,
     "input_audio": _input_audio,
+    "audio_url": _audio_url,
     "file": _file,
     "video_url": _video_url,
     "refusal": _refusal,

@@ -1,19 +1,19 @@
 """Every error that the library raises, and what each carries. Knows no other module of ours.
 
-    ChatModelError                  the root: provider, model, attempts, message (partial answer) on all
-    |- UsageError                   our caller's mistake: nothing was sent; `argument` names it; also a ValueError
-    |  `- MissingKeyError           no API key: names the variable and the parameter
-    |- TransportError               no (whole) response: `phase` is connect, send, first_token, idle, read or total
-    |  |- ConnectError              before the request was accepted: safe to send again
-    |  `- DeadlineError             one of the deadlines passed; also a TimeoutError
-    |- ProviderError                a response said no: status, code, request_id, retry_after (seconds), retryable, body
-    |  |- AuthenticationError, PermissionDeniedError, NotFoundError, BadRequestError
-    |  |- RateLimitError, OutOfCreditError, OverloadedError
-    |  `- ContextTooLongError, ContentFilterError
-    |- ProtocolError                bytes that are not what the documentation says: `path`, `data`
-    |  `- IncompleteStream          the stream ended before the answer did: `.message` is the partial answer
-    |- OutputError                  an answer that does not fit the asked type: `.message`, `text`
-    `- BatchError                   some items of a batch failed: `results` has every item, in order
+ChatModelError                  the root: provider, model, attempts, message (partial answer) on all
+|- UsageError                   our caller's mistake: nothing was sent; `argument` names it; also a ValueError
+|  `- MissingKeyError           no API key: names the variable and the parameter
+|- TransportError               no (whole) response: `phase` is connect, send, first_token, idle, read or total
+|  |- ConnectError              before the request was accepted: safe to send again
+|  `- DeadlineError             one of the deadlines passed; also a TimeoutError
+|- ProviderError                a response said no: status, code, request_id, retry_after (seconds), retryable, body
+|  |- AuthenticationError, PermissionDeniedError, NotFoundError, BadRequestError
+|  |- RateLimitError, OutOfCreditError, OverloadedError
+|  `- ContextTooLongError, ContentFilterError
+|- ProtocolError                bytes that are not what the documentation says: `path`, `data`
+|  `- IncompleteStream          the stream ended before the answer did: `.message` is the partial answer
+|- OutputError                  an answer that does not fit the asked type: `.message`, `text`
+`- BatchError                   some items of a batch failed: `results` has every item, in order
 """
 
 from __future__ import annotations

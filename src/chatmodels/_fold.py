@@ -256,7 +256,8 @@ class Fold:
     def message(self) -> AIMessage:
         """The answer so far; `finish_reason` is None until the `End` event has come."""
         end = self.end
-        others = [self._one(n, _ending(end, n)) for n in sorted(self._choices) if n]
+        numbers = self._choices.keys() | (end.others.keys() if end else ())
+        others = [self._one(n, _ending(end, n)) for n in sorted(numbers) if n]
         first = self._one(0, ChoiceFinish(end.finish_reason, end.raw_finish_reason) if end else None)
         msgspec.structs.force_setattr(first, "usage", self.usage)
         msgspec.structs.force_setattr(first, "warnings", tuple(self.warnings))

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from ._http_sync import SyncOpened, SyncPool
 
 
+#: How long a body that has said all may take to end before its connection is given up.
+DRAIN_SECONDS = 0.25
+
+
 class HTTPConfig(msgspec.Struct, frozen=True, kw_only=True):
     """How connections are made. `proxy`: a URL, "" for none; None: from the environment. `verify`: True (the system's
     trust store), False (no check; for tests only) or a path to CA certificates. `cert`: a client certificate, or
@@ -103,8 +107,6 @@ class HTTPTransport:
         """In the child of a fork: leave the parent's connections alone, and begin anew."""
         self._lock = threading.Lock()  # the parent's may be held by a thread that is not here
         _abandoned.append((self._sync, self._async))
-        if self._async is not None:
-            self._async.abandon()
         self._sync = self._async = None
 
 

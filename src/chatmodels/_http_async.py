@@ -1,7 +1,8 @@
-"""aiohttp: sending a request, and reading the response piece by piece with deadlines. One session per event loop.
+"""The async transport (asyncio): as the sync one, a request written, and its response read piece by piece with deadlines.
 
-A session closes with its loop (the loop's `shutdown_asyncgens`, which `asyncio.run` calls), so no loop is left with
-open connections and none is asked to close after its end. No policy lives here.
+The bytes are those of `_http_wire`, the connections those of `_http_async_connect`. Connections belong to an event loop and
+close with it (the loop's `shutdown_asyncgens`, which `asyncio.run` calls), so no loop is left with open connections and none
+is asked to close after its end. No policy lives here.
 """
 
 from __future__ import annotations
@@ -10,277 +11,198 @@ import asyncio
 from collections.abc import AsyncGenerator
 from time import monotonic
 from typing import Any
-from urllib.parse import urlsplit
-
-import aiohttp
-from yarl import URL
 
 from ._call import HTTPResponse
-from ._errors import ChatModelError, ConnectError, DeadlineError, ProtocolError, TransportError, UsageError
+from ._errors import ChatModelError, DeadlineError, TransportError
 from ._flow import Open, Send
-from ._http import HTTPConfig, brief, head_limit, headers_of, passed, without_user
-from ._proxy import basic_auth, proxy_for
-
-DRAIN_SECONDS = 0.25
-HEAD_LIMIT = 64 * 1024  # of one header field; aiohttp's own 8 kB is less than some hosts send
-NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
+from ._http import DRAIN_SECONDS, HTTPConfig, brief, head_limit, headers_of, passed
+from ._http_async_connect import Connection, connect
+from ._http_origin import Idle, Origin, Ways
+from ._http_wire import Body, Head, request_head, response_head
 
 
 class AsyncPool:
-    """The sessions of one configuration, by event loop."""
+    """The connections of one configuration, by event loop."""
 
     def __init__(self, config: HTTPConfig) -> None:
-        self._config = config
-        self._sessions: dict[Any, _Session] = {}
-        self._urls: dict[tuple[str, str], URL] = {}
-        self._proxies: dict[str, dict[str, Any]] = {}
-        self._timeouts: dict[float | None, aiohttp.ClientTimeout] = {}
-        self._tls: Any = None
+        self._ways = Ways(config)
+        self._homes: dict[Any, _Home] = {}
 
-    async def _session(self) -> aiohttp.ClientSession:
+    async def _opened(self, effect: Open | Send) -> AsyncOpened:
         loop = asyncio.get_running_loop()
-        found = self._sessions.get(loop)
-        if found is not None and not found.client.closed:
-            return found.client
-        for old in [one for one in self._sessions if one.is_closed()]:
-            self._sessions.pop(old, None)
-        client = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ssl=self._context(), ttl_dns_cache=60, keepalive_timeout=60),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=NO_TIMEOUT,
-            trust_env=False,
-            auto_decompress=True,
-            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
-            read_bufsize=2**18,
-            max_line_size=HEAD_LIMIT,
-            max_field_size=HEAD_LIMIT,
-        )
-        lifetime = self._until_the_loop_ends(loop, client)
-        await anext(lifetime)
-        self._sessions[loop] = _Session(client, lifetime)
-        return client
+        home = self._homes.get(loop) or await self._new_home(loop)
+        origin, prefix = self._ways.of(effect.target.base_url)
+        idle = home.idle.get(origin)
+        if idle is None:
+            idle = home.idle[origin] = Idle()
+        return AsyncOpened(origin, prefix, idle, effect)
 
-    async def _until_the_loop_ends(self, loop: Any, client: aiohttp.ClientSession) -> AsyncGenerator[None, None]:
+    async def _new_home(self, loop: Any) -> _Home:
+        for old in [one for one in self._homes if one.is_closed()]:
+            self._homes.pop(old, None)
+        home = _Home()
+        home.lifetime = self._until_the_loop_ends(loop, home)
+        await anext(home.lifetime)
+        self._homes[loop] = home
+        return home
+
+    async def _until_the_loop_ends(self, loop: Any, home: _Home) -> AsyncGenerator[None, None]:
         try:
             yield
         finally:
-            self._sessions.pop(loop, None)
-            await client.close()
-
-    def _context(self) -> Any:
-        """TLS as configured; aiohttp's own context, which trusts the system's store, where nothing is."""
-        config = self._config
-        if self._tls is None and (config.verify is not True or config.cert is not None):
-            from ._http_tls import tls_context
-
-            self._tls = tls_context(config)
-        return True if self._tls is None else self._tls
-
-    def abandon(self) -> None:
-        """In the child of a fork: see that nothing of the parent's is closed when these objects go."""
-        for session in self._sessions.values():
-            connector: Any = session.client.connector
-            session.client.detach()
-            if connector is not None:
-                connector._closed = True
-
-    def _url(self, base: str, path: str) -> URL:
-        key = (base, path)
-        found = self._urls.get(key)
-        if found is None:
-            if len(self._urls) > 512:
-                self._urls.clear()
-            try:
-                found = self._urls[key] = URL(base.rstrip("/") + path, encoded=True)
-            except ValueError as error:
-                raise UsageError(f"base_url: {base!r} is no address: {error}", argument="base_url") from error
-        return found
-
-    def _proxy(self, base: str) -> dict[str, Any]:
-        """The arguments that name the proxy. Its password goes in a header, since aiohttp would show it in a URL."""
-        found = self._proxies.get(base)
-        if found is None:
-            proxy = proxy_for(base, self._config)
-            basic = basic_auth(proxy)
-            headers = {} if basic is None else {"proxy_headers": {"authorization": basic}}
-            found = self._proxies[base] = {"proxy": without_user(proxy), **headers} if proxy else {}
-        return found
-
-    def _timeout(self, connect: float | None) -> aiohttp.ClientTimeout:
-        found = self._timeouts.get(connect)
-        if found is None:
-            if len(self._timeouts) > 64:
-                self._timeouts.clear()
-            found = self._timeouts[connect] = aiohttp.ClientTimeout(
-                total=None, connect=connect, sock_connect=None, sock_read=None, ceil_threshold=1e9
-            )
-        return found
-
-    async def _head(self, effect: Send | Open) -> aiohttp.ClientResponse:
-        target, request = effect.target, effect.request
-        session = await self._session()
-        watch = _Watch(*head_limit(effect, monotonic()))
-        if isinstance(effect, Open):
-            effect.hold.append(watch)
-        try:
-            return await session.request(
-                request.method,
-                self._url(target.base_url, request.path),
-                data=request.body,
-                headers=headers_of(effect),
-                timeout=self._timeout(target.timeouts.connect),
-                allow_redirects=False,
-                **self._proxy(target.base_url),
-            )
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise _send_error(error, target.base_url, target.timeouts.connect) from error
-        except asyncio.CancelledError:
-            watch.raise_if_ours()
-            raise
-        finally:
-            watch.stop()
+            self._homes.pop(loop, None)
+            for idle in home.idle.values():
+                idle.close()
+            await asyncio.sleep(0)  # the loop closes the sockets in its next round
 
     async def send(self, effect: Send) -> HTTPResponse:
         """Send, and read the whole response."""
-        response = await self._head(effect)
-        # A body that has come with its head needs no deadline: nothing waits.
-        body = await (_whole(response) if response.content.is_eof() else _watched(response, effect))
-        return HTTPResponse(status=response.status, headers=_headers(response), body=body)
+        opened = await self._opened(effect)
+        await opened.start()
+        return await opened.whole(effect.deadline)
 
     async def open(self, effect: Open) -> AsyncOpened:
         """Send, and wait for the head of the response."""
-        return AsyncOpened(await self._head(effect))
+        opened = await self._opened(effect)
+        effect.hold.append(opened)
+        await opened.start()
+        return opened
 
 
-async def _whole(response: aiohttp.ClientResponse) -> bytes:
-    try:
-        return await response.read()
-    except (aiohttp.ClientError, OSError, ValueError) as error:
-        response.close()
-        raise _read_error(error) from error
+class _Home:
+    """The connections of one event loop."""
 
+    __slots__ = ("idle", "lifetime")
 
-async def _watched(response: aiohttp.ClientResponse, effect: Send) -> bytes:
-    watch = _Watch(effect.deadline, "total", effect.target.timeouts.total)
-    try:
-        return await _whole(response)
-    except asyncio.CancelledError:
-        response.close()
-        watch.raise_if_ours()
-        raise
-    finally:
-        watch.stop()
-
-
-class _Session:
-    __slots__ = ("client", "lifetime")
-
-    def __init__(self, client: aiohttp.ClientSession, lifetime: AsyncGenerator[None, None]) -> None:
-        self.client = client
-        self.lifetime = lifetime  # kept, since it would close the session when it goes
-
-
-class _Watch:
-    """Cancels the running task at a point in time, or when it is given up; the cancelled then says why."""
-
-    __slots__ = ("_before", "_handle", "_phase", "_seconds", "_task", "_why")
-
-    def __init__(self, until: float | None, phase: str, seconds: float | None) -> None:
-        self._phase, self._seconds = phase, seconds
-        self._why: str | None = None
-        self._handle: asyncio.TimerHandle | None = None
-        task = asyncio.current_task()
-        assert task is not None, "asyncio code outside of a task"  # noqa: S101
-        self._task, self._before = task, task.cancelling()
-        if until is not None:
-            self._handle = task.get_loop().call_later(until - monotonic(), self._cancel, "passed")
-
-    def _cancel(self, why: str) -> None:
-        self._why = self._why or why
-        self._task.cancel()
-
-    def abort(self) -> None:
-        """Give the request up, from another task."""
-        self._cancel("given up")
-
-    def stop(self) -> None:
-        if self._handle is not None:
-            self._handle.cancel()
-
-    def raise_if_ours(self) -> None:
-        """An error of ours in place of our own cancellation; somebody else's cancellation goes on."""
-        if self._why is None or self._task.uncancel() > self._before:
-            return
-        if self._why == "passed":
-            raise DeadlineError(passed(self._phase), phase=self._phase, seconds=self._seconds)
-        raise TransportError("the call was given up", phase="send")
+    def __init__(self) -> None:
+        self.idle: dict[Origin, Idle[Connection]] = {}
+        self.lifetime: AsyncGenerator[None, None] | None = None  # kept: it would end the connections when it goes
 
 
 class AsyncOpened:
-    """An open response. `abort` may be called at any time in the loop's thread."""
+    """A response, from before its request is sent. `abort` may be called at any time in the loop's thread."""
 
-    __slots__ = ("_content", "_phase", "_rang", "_response", "_timer", "_timer_at", "_until", "headers", "status")
+    __slots__ = (
+        "_aborted", "_body", "_connection", "_effect", "_first", "_idle", "_origin", "_prefix", "headers", "status",
+    )  # fmt: skip
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self.status = response.status
-        self.headers = _headers(response)
-        self._response = response
-        self._content = response.content
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = 0.0
-        self._until: float | None = None
-        self._phase = ""
-        self._rang: str | None = None
+    def __init__(self, origin: Origin, prefix: str, idle: Idle[Connection], effect: Open | Send) -> None:
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self._origin = origin
+        self._prefix = prefix
+        self._idle = idle
+        self._effect = effect
+        self._connection: Connection | None = None  # while it is ours
+        self._body: Body | None = None
+        self._first = b""  # what came of the body along with the head
+        self._aborted = False
+
+    async def start(self) -> None:
+        """Send, and wait for the head of the response."""
+        until, phase, seconds = head_limit(self._effect, monotonic())
+        try:
+            connection = self._idle.take()
+            if connection is None:
+                connection = await self._connect(until, phase, seconds)
+            self._connection = connection
+            connection.write(self._bytes())
+            head = await self._head(connection, until)
+        except TimeoutError as error:
+            self._close()
+            if isinstance(error, DeadlineError):
+                raise
+            raise DeadlineError(f"{self._origin.name}: {passed(phase)}", phase=phase, seconds=seconds) from error
+        except OSError as error:
+            self._close()
+            raise TransportError(
+                f"the connection to {self._origin.name} broke: {brief(error)}", phase="send"
+            ) from error
+        except BaseException:
+            self._close()
+            raise
+        self.status, self.headers = head.status, head.headers
+
+    async def _connect(self, until: float | None, phase: str, seconds: float | None) -> Connection:
+        limit = self._effect.target.timeouts.connect
+        if limit is not None and (until is None or monotonic() + limit < until):
+            until, phase, seconds = monotonic() + limit, "connect", limit
+        connection = await connect(self._origin, until, phase, seconds)
+        if self._aborted:
+            connection.close()
+            raise ConnectionAbortedError("the call was given up")
+        return connection
+
+    def _bytes(self) -> bytes:
+        request, origin = self._effect.request, self._origin
+        headers = headers_of(self._effect)
+        if origin.headers:
+            headers = {**headers, **origin.headers}
+        target = self._prefix + request.path
+        return request_head(request.method, target, origin.host, headers, len(request.body)) + request.body
+
+    async def _head(self, connection: Connection, until: float | None) -> Head:
+        data = b""
+        while True:
+            piece = await connection.receive(until)
+            if not piece:
+                raise ConnectionResetError("it was closed before an answer came")
+            data = data + piece if data else piece
+            found = response_head(data)
+            if found is not None:
+                head, self._first = found
+                self._body = Body(head)
+                return head
+
+    async def whole(self, deadline: float | None) -> HTTPResponse:
+        """Read the whole body."""
+        pieces: list[bytes] = []
+        while piece := await self.aread(None, deadline, "total"):
+            pieces.append(piece)
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return HTTPResponse(status=self.status, headers=self.headers, body=body)
 
     async def aread(self, idle: float | None, deadline: float | None, phase: str) -> bytes:
-        """The next bytes, all that have come; empty at the end of the body, when the connection is kept."""
+        """The next bytes; empty at the end of the body, when the connection is kept for the next call."""
+        body, connection = self._body, self._connection
+        if body is None or connection is None:
+            if body is not None and body.done:
+                return b""
+            raise TransportError("the connection is closed", phase="read")
+        until = deadline
+        if idle is not None and (deadline is None or monotonic() + idle < deadline):
+            until, phase = monotonic() + idle, "idle"
         try:
-            self._arm(idle, deadline, phase)
-            data = await self._content.readany()
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            self.abort()
-            if self._rang is not None:
-                raise DeadlineError(passed(self._rang), phase=self._rang) from None
-            raise _read_error(error) from error
+            data = await self._payload(body, connection, until)
+        except TimeoutError as error:
+            self._close()
+            raise DeadlineError(passed(phase), phase=phase) from error
+        except OSError as error:
+            self._close()
+            text = f"the connection broke while the answer was read: {brief(error)}"
+            raise TransportError(text, phase="read") from error
         except BaseException:
-            self.abort()
+            self._close()
             raise
-        self._until = None
-        if not data and self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if not data:
+            self._keep(body)
         return data
 
-    def _arm(self, idle: float | None, deadline: float | None, phase: str) -> None:
-        """Note until when this read may wait. The timer itself is set anew only when it would ring too late."""
-        until = deadline
-        if idle is not None:
-            until = monotonic() + idle
-            if deadline is not None and deadline <= until:
-                until = deadline
-            else:
-                phase = "idle"
-        self._until, self._phase = until, phase
-        if until is not None and (self._timer is None or until < self._timer_at):
-            self._set_timer(until)
-
-    def _set_timer(self, until: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer_at = until
-        self._timer = asyncio.get_running_loop().call_later(until - monotonic(), self._ring)
-
-    def _ring(self) -> None:
-        self._timer = None
-        until = self._until
-        if until is None:
-            return
-        if until > monotonic() + 0.001:
-            self._set_timer(until)
-            return
-        self._rang = self._phase
-        self._content.set_exception(aiohttp.ServerTimeoutError())
-        self._response.close()
+    async def _payload(self, body: Body, connection: Connection, until: float | None) -> bytes:
+        raw, self._first = self._first, b""
+        while not body.done:
+            if not raw:
+                raw = await connection.receive(until)
+                if not raw:
+                    body.end()
+                    return b""
+            data = body.feed(raw)
+            if data:
+                return data
+            raw = b""
+        if raw:
+            body.reusable = False
+        return b""
 
     async def afinish(self) -> None:
         """Read the rest of a body that has said all, so that the connection can serve again; else close it."""
@@ -293,35 +215,23 @@ class AsyncOpened:
             return  # the answer is complete; the connection is closed and not used again
         self.abort()
 
+    def _keep(self, body: Body) -> None:
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        if body.reusable and connection.usable:
+            self._idle.keep(connection)
+        else:
+            connection.close()
+
+    def _close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
     def abort(self) -> None:
-        """Close the connection at once."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._response.close()
-
-
-def _headers(response: aiohttp.ClientResponse) -> dict[str, str]:
-    return {k.lower(): v for k, v in response.headers.items()}
-
-
-def _send_error(error: Exception, base_url: str, connect: float | None) -> ChatModelError:
-    where = urlsplit(base_url).netloc.rpartition("@")[2]
-    if isinstance(error, (aiohttp.ConnectionTimeoutError, TimeoutError)):
-        return DeadlineError(f"no connection to {where}: {passed('connect')}", phase="connect", seconds=connect)
-    if isinstance(
-        error, (aiohttp.ClientConnectorError, aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError)
-    ):
-        failed = ConnectError(f"no connection to {where}: {brief(error)}", phase="connect")
-        if isinstance(error, aiohttp.ClientConnectorCertificateError):
-            failed.retryable = False
-        return failed
-    if isinstance(error, ValueError):  # InvalidURL too
-        return UsageError(f"the request to {where} cannot be sent: {error}", argument="base_url")
-    if isinstance(error, aiohttp.ClientResponseError):  # raised for a head that is not HTTP
-        return ProtocolError(f"what came from {where} is no HTTP/1.1 response: {brief(error)}")
-    return TransportError(f"the connection to {where} broke: {brief(error)}", phase="send")
-
-
-def _read_error(error: Exception) -> ChatModelError:
-    return TransportError(f"the connection broke while the answer was read: {brief(error)}", phase="read")
+        """Close the connection at once; who waits for it in another task is told."""
+        self._aborted = True
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.give_up()

@@ -14,13 +14,12 @@ from typing import Any
 from ._call import HTTPResponse
 from ._errors import ChatModelError, DeadlineError, TransportError
 from ._flow import Open, Send
-from ._http import HTTPConfig, brief, head_limit, headers_of, passed
+from ._http import DRAIN_SECONDS, HTTPConfig, brief, head_limit, headers_of, passed
 from ._http_connect import Connection, connect, left, new
 from ._http_origin import Idle, Origin, Ways
 from ._http_wire import Body, Head, request_head, response_head
 
 PIECE = 65536
-DRAIN_SECONDS = 0.25
 
 
 class SyncPool:

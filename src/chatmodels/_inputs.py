@@ -99,12 +99,13 @@ def message_of(item: Any, argument: str = "message") -> Message:
 
 
 def _from_pair(role: str, content: Any, argument: str) -> Message:
-    make = _ROLES.get(role)
-    if make is not None:
-        return make(content)
     if role in ("tool", "function"):
         raise UsageError(f"{argument}: a {role} message needs its call: use ToolMessage(...)", argument=argument)
-    return ChatMessage(content, role=role)
+    make = _ROLES.get(role)
+    try:
+        return ChatMessage(content, role=role) if make is None else make(content)
+    except UsageError as error:
+        raise UsageError(f"{argument}: {error.text}", argument=argument) from error
 
 
 def _from_any_dict(item: dict[str, Any], argument: str) -> Message:

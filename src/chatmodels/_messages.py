@@ -34,11 +34,15 @@ class _Message(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="type"
     additional_kwargs: dict[str, Any] = {}
 
     def __post_init__(self) -> None:
-        if self.content.__class__ is not str:
-            force_setattr(self, "content", content_of(self.content))
+        given: object = self.content
+        if given.__class__ is not str:
+            if given is None and not isinstance(self, (AIMessage, ToolMessage)):
+                raise UsageError("content is None: give a str, or a list of parts", argument="content")
+            force_setattr(self, "content", content_of(given))
         if self.additional_kwargs.__class__ is not dict:
             raise UsageError(
-                f"additional_kwargs is a dict, not {type(self.additional_kwargs).__name__}", argument="additional_kwargs"
+                f"additional_kwargs is a dict, not {type(self.additional_kwargs).__name__}",
+                argument="additional_kwargs",
             )
 
     @property
@@ -68,7 +72,7 @@ class _Message(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="type"
 
     def to_dict(self) -> dict[str, Any]:
         """The stable JSON form, with its version: `{"v": 1, "type": "human", "content": ...}`."""
-        return {"v": 1, **msgspec.to_builtins(self)}
+        return {"v": 1, **loads(msgspec.json.encode(self))}
 
     def to_json(self) -> str:
         """`to_dict()` as JSON text."""
@@ -84,6 +88,12 @@ class _Message(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="type"
         from ._pydantic import message_schema
 
         return message_schema(cls)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, source: Any, handler: Any) -> Any:
+        from ._pydantic import message_json_schema
+
+        return message_json_schema(cls)
 
 
 class SystemMessage(_Message, frozen=True, tag="system"):

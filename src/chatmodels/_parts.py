@@ -19,16 +19,12 @@ from ._errors import UsageError
 ProviderData: TypeAlias = dict[str, Any]
 
 
-class _Part(
-    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, repr_omit_defaults=True, tag_field="type"
-):
+class _Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, repr_omit_defaults=True, tag_field="type"):
     cache: bool | str = False
     provider_data: ProviderData | None = None
 
 
-class Citation(
-    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, repr_omit_defaults=True, tag="citation"
-):
+class Citation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, repr_omit_defaults=True, tag="citation"):
     """Where a stretch of text comes from. `start`/`end` are character offsets into the part's text."""
 
     url: str | None = None
@@ -196,7 +192,7 @@ class ToolResult(_Part, frozen=True, tag="tool_result", kw_only=False):
     """What a tool gave: text, or parts (text and images). `is_error` tells the model that the call failed."""
 
     tool_call_id: str = ""
-    content: "str | list[Part]" = ""
+    content: str | list[Part] = ""
     is_error: bool = False
     name: str | None = None
 

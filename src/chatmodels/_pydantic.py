@@ -20,11 +20,25 @@ def message_schema(cls: type[Any]) -> Any:
     )
 
 
+def message_json_schema(cls: type[Any]) -> dict[str, Any]:
+    """The JSON Schema of a message's JSON form, its parts left open."""
+    parts = {"type": "array", "items": {"type": "object", "required": ["type"]}}
+    return {
+        "title": cls.__name__,
+        "type": "object",
+        "properties": {
+            "type": {"const": cls.__struct_config__.tag, "type": "string"},
+            "content": {"anyOf": [{"type": "string"}, parts]},
+        },
+        "required": ["type"],
+    }
+
+
 def _validator(cls: type[Any]) -> Callable[[Any], Any]:
     def validate(value: Any) -> Any:
         message = from_dict(value) if is_object(value) else value
         if not is_message(message) or not isinstance(message, cls):
-            raise ValueError(f"a {cls.__name__} or its dict form is needed")
+            raise ValueError(f"not of class {cls.__name__}: give one, or its dict form")
         return message
 
     return validate

@@ -43,7 +43,7 @@ class LLMResult(msgspec.Struct, frozen=True, kw_only=True):
 def generation_of(message: AIMessage) -> ChatGeneration:
     """The generation of one message."""
     info: dict[str, Any] = {}
-    if message.finish_reason not in ("stop", "tool_calls"):
+    if message.finish_reason not in (None, "stop", "tool_calls"):
         info["finish_reason"] = message.finish_reason
     if message.logprobs is not None:
         info["logprobs"] = {"content": message.logprobs}

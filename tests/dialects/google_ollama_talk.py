@@ -62,11 +62,14 @@ def media(make: Any, kind: str) -> st.SearchStrategy[Any]:
             {"file_id": "files/abc", "media_type": kind},
         ]
     )
-    return st.builds(lambda fields, data, cache: make(provider_data=data, cache=cache, **fields), given, foreign, caches)
+    return st.builds(
+        lambda fields, data, cache: make(provider_data=data, cache=cache, **fields), given, foreign, caches
+    )
 
 
 texts = builds(Text, words, cache=caches, provider_data=foreign)
-cited = builds(Text, words, st.just((Citation(url="https://example.com", provider_data={"elsewhere": {"id": SECRET}}),))
+cited = builds(
+    Text, words, st.just((Citation(url="https://example.com", provider_data={"elsewhere": {"id": SECRET}}),))
 )
 files = st.one_of(
     media(Image, "image/png"),
@@ -76,17 +79,18 @@ files = st.one_of(
     builds(File, data=st.just(b"words"), media_type=st.just("text/plain"), name=st.just("a.txt")),
     st.just(Audio(transcript="hm")),
 )
-reasonings = builds(Reasoning, words, signature=st.sampled_from([None, SECRET]), encrypted=st.sampled_from([None, SECRET])
+reasonings = builds(
+    Reasoning, words, signature=st.sampled_from([None, SECRET]), encrypted=st.sampled_from([None, SECRET])
 )
 calls = st.one_of(
     builds(ToolCall, idents, names, objects),
     builds(ToolCall, idents, names, words, custom=st.just(True)),
     builds(InvalidToolCall, idents, names, words, st.just("cut off")),
 )
-results = builds(ToolResult, idents, words | st.lists(texts | files, max_size=3), st.booleans(), st.none() | names
-)
+results = builds(ToolResult, idents, words | st.lists(texts | files, max_size=3), st.booleans(), st.none() | names)
 strange = st.one_of(
-    builds(ServerTool,
+    builds(
+        ServerTool,
         phase=st.sampled_from(["call", "result"]),
         kind=st.just("web_search"),
         id=st.just(SECRET),
@@ -117,12 +121,17 @@ def messages(own: str) -> st.SearchStrategy[list[Message]]:
 
 NODE: dict[str, Any] = {
     "type": "object",
-    "properties": {"name": {"type": "string", "pattern": "^a"}, "more": {"$ref": "#/$defs/N"}, "n": {"type": ["integer", "null"]}},
+    "properties": {
+        "name": {"type": "string", "pattern": "^a"},
+        "more": {"$ref": "#/$defs/N"},
+        "n": {"type": ["integer", "null"]},
+    },
     "required": ["name"],
     "additionalProperties": False,
     "$defs": {"N": {"type": "object", "properties": {"k": {"const": "v"}}, "additionalProperties": {"type": "number"}}},
 }
-functions = builds(Tool,
+functions = builds(
+    Tool,
     name=names,
     description=st.none() | words,
     parameters=st.sampled_from([{"type": "object", "properties": {}}, NODE]),
@@ -161,7 +170,8 @@ settings = builds(Settings,
 
 def generated(own: str, models: list[str]) -> st.SearchStrategy[Call]:
     """Calls with such conversations, tools, settings and wanted outputs."""
-    return builds(Call,
+    return builds(
+        Call,
         model=st.sampled_from(models),
         messages=messages(own).map(tuple),
         settings=settings,

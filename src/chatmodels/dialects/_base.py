@@ -44,6 +44,7 @@ from chatmodels._events import (
     Warned,
 )
 from chatmodels._framing import SSE
+from chatmodels._inputs import tool_call
 from chatmodels._json import dumps_text, is_array, is_object, loads
 from chatmodels._messages import AIMessage
 from chatmodels._parts import Part, Reasoning, Text, ToolCall
@@ -246,7 +247,7 @@ def _part_event(part: Part, index: int, choice: int) -> Event:
         return TextDelta(part.text, index, choice)
     if isinstance(part, Reasoning) and part == Reasoning(part.text):
         return ReasoningDelta(part.text, index, choice)
-    if isinstance(part, ToolCall) and part.text is not None and not part.provider_data:
+    if isinstance(part, ToolCall) and part.text is not None and part == tool_call(part.id, part.name, part.text):
         return ToolCallDelta(index, part.id, part.name, part.text, choice)
     return PartDone(part, index, choice)
 

@@ -42,7 +42,7 @@ class AnswerWriter(PartWriter):
         super().__init__(provider, profile)
         self._foreign = CallIds(_ANY, _LONGEST_ID)
         self._own_ids: set[str] = set()
-        self._own_open: dict[str, list[str]] = {}
+        self._own_open: list[tuple[str, str]] = []
         #: Ids of which the last call is this provider's own, and names of calls in the manner of 2023.
         self._own_last: set[str] = set()
         self._legacy: set[str] = set()
@@ -121,10 +121,10 @@ class AnswerWriter(PartWriter):
         wire.setdefault("tool_calls", []).append(call)
 
     def _call_id(self, part: ToolCall | InvalidToolCall, message: AIMessage) -> str:
-        if message.provider == self.provider:
+        if message.provider == self.provider or (message.provider is None and part.id):
             self._own_ids.add(part.id)
             self._own_last.add(part.id)
-            self._own_open.setdefault(part.name, []).append(part.id)
+            self._own_open.append((part.id, part.name))
             return part.id
         self._own_last.discard(part.id)
         return self._foreign.call(part.id, part.name)
@@ -206,7 +206,16 @@ class AnswerWriter(PartWriter):
                 f"{self._where}: a tool's result needs tool_call_id=, the id of the call that it answers",
                 argument="tool_call_id",
             )
+        self._close(0, result.tool_call_id)
         return result.tool_call_id
+
+    def _close(self, field: int, value: str) -> str | None:
+        """Take the oldest own call without a result that has this id (field 0) or name (1); its id."""
+        found = next((c for c in self._own_open if c[field] == value), None)
+        if found is None:
+            return None
+        self._own_open.remove(found)
+        return found[0]
 
     def _result_parts(self, result: ToolResult, images: list[dict[str, Any]]) -> list[dict[str, Any]]:
         parts: list[dict[str, Any]] = [{"type": "text", "text": "[error]"}] if result.is_error else []
@@ -230,8 +239,8 @@ class AnswerWriter(PartWriter):
             for position, part in enumerate(message.content):
                 if not isinstance(part, Text):
                     self.dropped(part, f"{self._where}.content[{position}]")
-        own = self._own_open.get(message.name)
-        wire_id = own.pop(0) if own else self._foreign.open_call(message.name)
+        own = self._close(1, message.name)
+        wire_id = self._foreign.open_call(message.name) if own is None else own
         if wire_id is not None:
             return {"role": "tool", "content": message.text, "tool_call_id": wire_id}
         return {"role": "function", "name": message.name, "content": message.text}
