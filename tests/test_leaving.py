@@ -121,7 +121,7 @@ def test_an_async_stream(server: Server, name: str, leave: Callable[[ChatModel],
     async def go() -> Any:
         stream = await leave(chat(route))
         left.append(time.monotonic())
-        await (asyncio.sleep(0.2) if name == "asyncio" else trio.sleep(0.2))
+        await (asyncio.sleep(0.2) if name == "asyncio" else trio.sleep(0.2))  # noqa: ASYNC105
         return stream
 
     stream = World(name).run(go)

@@ -164,7 +164,7 @@ def test_wrong_for_a_method(server: Server, way: Callable[[ChatModel], Any], arg
     ],
 )
 def test_the_same_thing_twice(twice: dict[str, Any]) -> None:
-    with pytest.raises(UsageError, match="same setting|given twice"):
+    with pytest.raises(UsageError, match=r"same setting|given twice"):
         ChatOpenAI(**{"openai_api_key": KEY, **twice} if "api_key" not in twice else twice)
 
 

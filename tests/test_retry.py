@@ -436,8 +436,8 @@ def test_streams_in_every_world(world: World, server: Server) -> None:
 
 
 def test_max_retries_counts_tries(server: Server) -> None:
-    for given, expected in ((None, 3), (0, 1), (1, 1), (4, 4)):
+    for asked, expected in ((None, 3), (0, 1), (1, 1), (4, 4)):
         route = server.route(error(500))
         with pytest.raises(OverloadedError):
-            chat(route, max_retries=given).with_retry(base=0)("hi")
+            chat(route, max_retries=asked).with_retry(base=0)("hi")
         assert len(route.requests) == expected

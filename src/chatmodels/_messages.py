@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias, cast
 
 import msgspec
 from msgspec.structs import force_setattr
@@ -34,7 +34,7 @@ class _Message(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="type"
     additional_kwargs: dict[str, Any] = {}
 
     def __post_init__(self) -> None:
-        given: object = self.content
+        given = cast(object, self.content)
         if given.__class__ is not str:
             if given is None and not isinstance(self, (AIMessage, ToolMessage)):
                 raise UsageError("content is None: give a str, or a list of parts", argument="content")
