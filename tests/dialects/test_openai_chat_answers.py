@@ -171,6 +171,18 @@ def test_stop_with_calls_means_calls() -> None:
     )
 
 
+def test_a_filtered_answer_without_message() -> None:
+    """Azure: the choice has the filter's findings and no message."""
+    body = {
+        "choices": [
+            {"index": 0, "finish_reason": "content_filter", "content_filter_results": {"hate": {"filtered": True}}}
+        ]
+    }
+    message = plain_of(OpenAIChat(), body)
+    assert (message.content, message.finish_reason) == ("", "content_filter")
+    assert message.raw["choices"][0]["content_filter_results"] == {"hate": {"filtered": True}}
+
+
 def test_message_data_goes_back() -> None:
     given = {
         "content": "a",
@@ -328,7 +340,8 @@ ERRORS: list[tuple[str, int, Any, type[ProviderError], str]] = [
 @pytest.mark.parametrize(("status", "body", "kind", "words"), [e[1:] for e in ERRORS], ids=[e[0] for e in ERRORS])
 def test_errors(status: int, body: Any, kind: type[ProviderError], words: str) -> None:
     data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
-    error = OpenAIChat("host").decode_error(HTTPResponse(status=status, headers={"x-request-id": "r-1"}, body=data))
+    misleading = {"x-request-id": "r-1", "content-type": "application/octet-stream"}  # DeepSeek's, for JSON
+    error = OpenAIChat("host").decode_error(HTTPResponse(status=status, headers=misleading, body=data))
     assert isinstance(error, kind)
     assert (error.status, error.request_id, error.provider) == (status, "r-1", "host")
     assert words in str(error)

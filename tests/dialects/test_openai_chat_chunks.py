@@ -155,6 +155,10 @@ COMPLETE: list[tuple[str, list[Any], bool]] = [
     ("a whole message in one chunk", [{"choices": [{"index": 0, "message": {"content": "a"}, "finish_reason": "stop"}]}], True),
     ("wrapped (SDK dumps)", [{"data": chunk({"content": "a"})}, {"data": chunk({}, "stop")}], True),
     ("null choices", [{"choices": None}, {"choices": [None]}, chunk({"content": "a"}, "stop")], True),
+    ("Azure: the filter's findings beside an empty delta", [chunk({"content": "a"}), {"choices": [{"index": 0, "delta": {}, "content_filter_results": {"hate": {"filtered": False}}, "finish_reason": None}]}, chunk({}, "stop")], True),
+    ("further keys", [{**chunk({"content": "a", "channel": "final", "token_id": 7, "padding": "xx"}), "obfuscation": "Qz"}, chunk({"padding": "x"}, "stop")], True),
+    ("no object, id or model", [{"choices": [{"index": 0, "delta": {"role": "assistant", "content": "a", "tool_calls": None}}]}, {"choices": [{"delta": {}, "finish_reason": "stop"}]}], True),
+    ("empty lists of calls", [chunk({"content": "a", "tool_calls": []}), chunk({"content": "", "tool_calls": []}, "stop")], True),
     ("events of a new kind", [{"type": "ping"}, chunk({"content": "a"}), {"timings": {}}, chunk({}, "stop")], True),
 ]  # fmt: skip
 

@@ -297,18 +297,27 @@ def _spread_usage(draw: st.DrawFn, chunks: list[dict[str, Any]], usage: dict[str
 
 @st.composite
 def sse(draw: st.DrawFn, chunks: list[dict[str, Any]]) -> bytes:
-    """The chunks as server-sent events; escapes of surrogate halves stay escapes."""
+    """The chunks as server-sent events, in UTF-8 or in escapes; halves of emoji must be escapes."""
     end = draw(st.sampled_from(["\n", "\r\n", "\r"]))
     comment = draw(st.sampled_from(["", ": keep-alive" + end + end]))
-    blocks = [f"data: {json.dumps(c)}{end}{end}" for c in chunks]
+    escaped = draw(st.booleans())
+    blocks = [f"data: {written(c, escaped)}{end}{end}" for c in chunks]
     done = draw(st.sampled_from(["", f"data: [DONE]{end}{end}"]))
     return (comment + comment.join(blocks) + done).encode()
 
 
+def written(chunk: dict[str, Any], escaped: bool) -> str:
+    text = json.dumps(chunk, ensure_ascii=escaped)
+    return text if text.isprintable() or escaped else json.dumps(chunk)
+
+
 def end_of_answer(answer: Answer) -> int:
     """Where in the bytes the last finish reason is complete."""
-    payload = json.dumps(answer.chunks[answer.last]).encode()
-    return answer.data.index(payload) + len(payload)
+    for escaped in (True, False):
+        payload = written(answer.chunks[answer.last], escaped).encode()
+        if payload in answer.data:
+            return answer.data.index(payload) + len(payload)
+    raise AssertionError("the last chunk is not in the bytes")
 
 
 def split(data: bytes, cuts: list[int]) -> list[bytes]:
