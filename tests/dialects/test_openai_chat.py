@@ -402,6 +402,18 @@ def test_request_parsed() -> None:
         assert secret not in other.body
 
 
+def test_fields_beside_a_known_part() -> None:
+    """A host's own fields of a text, and of an image inside: they go back to it, and to nobody else."""
+    parts = [{"type": "text", "text": "x", "weight": 2}, {"type": "image_url", "image_url": {"url": "u", "fps": 1}}]
+    body = {"model": "m", "messages": [{"role": "user", "content": parts}]}
+    asked = OpenAIChat("host").decode_request(body)
+    assert asked.messages[0].text == "x"
+    assert json.loads(OpenAIChat("host").encode(asked).body) == body
+    other = OpenAIChat("other").encode(asked).body
+    assert b"weight" not in other
+    assert b"fps" not in other
+
+
 def test_request_with_the_model_in_its_path() -> None:
     asked = OpenAIChat().decode_request(
         {"messages": [{"role": "user", "content": "hi"}]}, "/openai/deployments/my-gpt/chat/completions?api-version=1"

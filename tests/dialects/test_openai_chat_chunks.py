@@ -198,6 +198,25 @@ def test_id_and_model_that_come_late_or_change() -> None:
     assert (message.id, message.model) == ("c-1", "m-2")
 
 
+def test_the_model_changes_in_a_run_of_text() -> None:
+    """A router that falls back in the middle: the answer names the model that ended it."""
+    first, later = chunk({"content": "a"}), {**chunk({"content": "b"}), "model": "m-2"}
+    message = streamed(first, first, first, later, later, {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+    assert (message.text, message.model) == ("aaabb", "m-2")
+
+
+def test_halves_of_emoji_beside_the_text() -> None:
+    """Where no other half can follow, what is left of an emoji is mended: the answer is text throughout."""
+    data = (
+        b'data: {"id": "c\\ud83d", "choices": [{"index": 0, "delta": {"content": "\\ud83d"}, "logprobs": {"content": [{"token": "\\ud83d"}]}}]}\n\n'
+        b'data: {"choices": [{"index": 0, "delta": {"content": "\\ude00", "annotations": [{"type": "f", "x": "\\ud83d"}]}, "finish_reason": "stop"}]}\n\n'
+    )
+    message = fold(events_of(OpenAIChat("host"), [data]))
+    assert (message.text, message.id, message.logprobs) == ("😀", "c\ufffd", [{"token": "\ufffd"}])
+    assert message.provider_data == {"host": {"message": {"annotations": [{"type": "f", "x": "\ufffd"}]}}}
+    message.to_json()
+
+
 def test_usage_is_overwritten_never_added() -> None:
     def used(given: int, made: int) -> dict[str, Any]:
         return {"usage": {"prompt_tokens": given, "completion_tokens": made}}
