@@ -184,11 +184,18 @@ def test_credentials(world: World, server: Server, secure: Server, authority: Au
     proxy.close()
 
 
-def test_a_proxy_reached_over_tls(world: World, server: Server, authority: Authority) -> None:
+def test_a_proxy_reached_over_tls(world: World, server: Server, secure: Server, authority: Authority) -> None:
+    """And TLS inside of TLS, to a server behind it."""
     proxy = Proxy(authority.wrap("localhost", "127.0.0.1"))
-    route = server.route()
-    answered(world.call(chat(route, openai_proxy=proxy.url(), verify=authority.file)))
-    assert proxy.asked[0][0] in ("POST", "CONNECT")
+    answered(world.call(chat(server.route(), openai_proxy=proxy.url(), verify=authority.file)))
+    text = "é" * 100_000
+    route = secure.route(sse(events("Bon", text, "jour")), host="localhost")
+    found = world.reads(chat(route, openai_proxy=proxy.url(), verify=authority.file), 2)
+    assert [(f.error, f.text) for f in found] == [(None, f"Bon{text}jour")] * 2
+    assert [method for method, _, _ in proxy.asked] == ["POST", "CONNECT"]
+    left = secure.route(sse(events("Bon")[:2], end=False), host="localhost")
+    world.read(chat(left, openai_proxy=proxy.url(), verify=authority.file), most=1)
+    assert left.wait_left() - left.requests[0].time < 1
     proxy.close()
 
 

@@ -1,8 +1,8 @@
 """The HTTP transport: one object for both worlds, that makes its pools at the first call; and what its halves share.
 
-HTTP/1.1 itself is ours (`_http_wire`). Connections of urllib3 carry it in the sync world, those of asyncio in the async
-one; under trio the sync half runs in threads. Pools belong to a process and, in the async world, to an event loop: a
-fork or a new loop gets fresh ones. Knows no provider and no policy.
+HTTP/1.1 itself is pure (`_http_wire`). Sockets carry it in the sync world, asyncio's connections in the async one; under
+trio the sync half runs in threads. Pools belong to a process and, in the async world, to an event loop: a fork or a new
+loop gets fresh ones. Knows no provider and no policy.
 """
 
 from __future__ import annotations

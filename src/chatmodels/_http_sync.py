@@ -15,7 +15,7 @@ from ._call import HTTPResponse
 from ._errors import ChatModelError, DeadlineError, TransportError
 from ._flow import Open, Send
 from ._http import DRAIN_SECONDS, HTTPConfig, brief, head_limit, headers_of, passed
-from ._http_connect import Connection, connect, left, new
+from ._http_connect import Connection, left
 from ._http_origin import Idle, Origin, Ways
 from ._http_wire import Body, Head, request_head, response_head
 
@@ -109,12 +109,12 @@ class SyncOpened:
             self._held.append(connection)
             self._check()
             return connection
-        connection = new(self._origin)
+        connection = Connection(self._origin)
         self._held.append(connection)
         limit = self._effect.target.timeouts.connect
         if limit is not None and (until is None or monotonic() + limit < until):
             until, phase, seconds = monotonic() + limit, "connect", limit
-        connect(connection, until, phase, seconds)
+        connection.connect(until, phase, seconds)
         self._check()
         return connection
 
