@@ -201,7 +201,9 @@ def test_id_and_model_that_come_late_or_change() -> None:
 def test_the_model_changes_in_a_run_of_text() -> None:
     """A router that falls back in the middle: the answer names the model that ended it."""
     first, later = chunk({"content": "a"}), {**chunk({"content": "b"}), "model": "m-2"}
-    message = streamed(first, first, first, later, later, {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+    message = streamed(
+        first, first, first, later, later, {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+    )
     assert (message.text, message.model) == ("aaabb", "m-2")
 
 
