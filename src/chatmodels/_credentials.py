@@ -48,7 +48,7 @@ def aws_credentials(profile: str | None = None) -> AWSCredentials:
 
 def _botocore_session(profile: str | None) -> Any:
     try:
-        from botocore.session import Session
+        session = import_module("botocore.session")
     except ImportError as error:
         raise MissingKeyError(
             "no AWS credentials in the environment: set AWS_BEARER_TOKEN_BEDROCK or pass api_key= (a Bedrock API key), or set "
@@ -56,7 +56,7 @@ def _botocore_session(profile: str | None) -> Any:
             argument="api_key",
             provider="bedrock",
         ) from error
-    return Session(profile=profile)
+    return session.Session(profile=profile)
 
 
 def aws_region(given: str | None) -> str:

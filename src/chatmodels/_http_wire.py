@@ -20,6 +20,8 @@ LINE_LIMIT = 16 * 1024
 
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
 _STATUS = re.compile(rb"HTTP/1\.([01]) +([1-9]\d\d)(?: |\r|\n|$)")
+#: Spaces around names and values, folded lines, and line ends that are not CR LF.
+_UNUSUAL = re.compile(r"[ \t]\r\n|\r\n[ \t:]|[ \t]:|: [ \t]|[^\r]\n|[ \t]$")
 _NOT_IN_A_TARGET = re.compile(r"[^\x21-\x7e]")
 _NOT_IN_A_HEADER = re.compile(r"[\r\n\x00]")
 
@@ -86,9 +88,27 @@ def _parse(block: bytes) -> Head:
     found = _STATUS.match(block)
     if found is None:
         raise _not_http(block)
+    text = block.decode("latin-1")
+    headers = _usual_headers(text) or _headers(text, block)
+    return Head(int(found[2]), headers, found[1] == b"0")
+
+
+def _usual_headers(text: str) -> dict[str, str] | None:
+    """The headers, where each is `name: value` on a line of its own; None where any is not quite so."""
+    lines = text.split("\r\n")[1:]
+    if _UNUSUAL.search(text):
+        return None
+    try:
+        headers = {name.lower(): value for name, value in [line.split(": ", 1) for line in lines]}
+    except ValueError:
+        return None
+    return headers if len(headers) == len(lines) else None
+
+
+def _headers(text: str, block: bytes) -> dict[str, str]:
     headers: dict[str, str] = {}
     name = ""
-    for line in block.decode("latin-1").split("\n")[1:]:
+    for line in text.split("\n")[1:]:
         if line[:1] in (" ", "\t"):  # a folded line (obsolete) goes on with the value before it
             if name:
                 headers[name] += " " + line.strip()
@@ -98,7 +118,7 @@ def _parse(block: bytes) -> Head:
             raise ProtocolError("the head of the response holds a line that is no header", data=block)
         name, value = name.lower(), value.strip()
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return Head(int(found[2]), headers, found[1] == b"0")
+    return headers
 
 
 def _not_http(data: bytes) -> ProtocolError:
