@@ -123,6 +123,9 @@ class HumanMessage(_Message, frozen=True, tag="human"):
 class AIMessage(_Message, frozen=True, tag="ai", dict=True):
     """What the model says, and all that is known about how it came to be.
 
+    Calls are parts of the content: `AIMessage([ToolCall(id, name, args)])`; a dict with a role may also have them under
+    `tool_calls`, in OpenAI's form or LangChain's.
+
     `finish_reason` is one of "stop", "length", "tool_calls", "content_filter", "refusal", "pause", "error", "other",
     "unknown", or None while the answer is not complete; `raw_finish_reason` is the provider's word. `usage` counts
     tokens. `model` is the model that answered. `alternatives` are the other choices when n > 1. `warnings` lists
