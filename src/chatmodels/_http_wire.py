@@ -18,10 +18,7 @@ HEAD_LIMIT = 256 * 1024
 #: A line that gives the size of a chunk, with its extensions.
 LINE_LIMIT = 16 * 1024
 
-_BLANK_LINE = re.compile(rb"\r?\n\r?\n")
 _STATUS = re.compile(rb"HTTP/1\.([01]) +([1-9]\d\d)(?: |\r|\n|$)")
-#: Spaces around names and values, folded lines, and line ends that are not CR LF.
-_UNUSUAL = re.compile(r"[ \t]\r\n|\r\n[ \t:]|[ \t]:|: [ \t]|[^\r]\n|[ \t]$")
 _NOT_IN_A_TARGET = re.compile(r"[^\x21-\x7e]")
 _NOT_IN_A_HEADER = re.compile(r"[\r\n\x00]")
 
@@ -73,42 +70,31 @@ class Head:
 def response_head(data: bytes) -> tuple[Head, bytes] | None:
     """The head at the start of `data` and what follows; None while it is not whole. Interim heads (1xx) are dropped."""
     while True:
-        end = _BLANK_LINE.search(data)
-        if end is None:
+        end, after = _blank_line(data)
+        if end < 0:
             if len(data) > HEAD_LIMIT or (len(data) > 16 and not data.startswith(b"HTTP/1.")):
                 raise _not_http(data)
             return None
-        head = _parse(data[: end.start()])
-        data = data[end.end() :]
+        head = _parse(data[:end])
+        data = data[after:]
         if head.status >= 200 or head.status == 101:
             return head, data
+
+
+def _blank_line(data: bytes) -> tuple[int, int]:
+    """Where the line before the first blank line ends, and where that one does; -1 while there is none."""
+    end = data.find(b"\n\r\n")
+    bare = data.find(b"\n\n", 0, end if end >= 0 else len(data))
+    return (bare, bare + 2) if bare >= 0 else (end, end + 3)
 
 
 def _parse(block: bytes) -> Head:
     found = _STATUS.match(block)
     if found is None:
         raise _not_http(block)
-    text = block.decode("latin-1")
-    headers = _usual_headers(text) or _headers(text, block)
-    return Head(int(found[2]), headers, found[1] == b"0")
-
-
-def _usual_headers(text: str) -> dict[str, str] | None:
-    """The headers, where each is `name: value` on a line of its own; None where any is not quite so."""
-    lines = text.split("\r\n")[1:]
-    if _UNUSUAL.search(text):
-        return None
-    try:
-        headers = {name.lower(): value for name, value in [line.split(": ", 1) for line in lines]}
-    except ValueError:
-        return None
-    return headers if len(headers) == len(lines) else None
-
-
-def _headers(text: str, block: bytes) -> dict[str, str]:
     headers: dict[str, str] = {}
     name = ""
-    for line in text.split("\n")[1:]:
+    for line in block.decode("latin-1").split("\n")[1:]:
         if line[:1] in (" ", "\t"):  # a folded line (obsolete) goes on with the value before it
             if name:
                 headers[name] += " " + line.strip()
@@ -118,7 +104,7 @@ def _headers(text: str, block: bytes) -> dict[str, str]:
             raise ProtocolError("the head of the response holds a line that is no header", data=block)
         name, value = name.lower(), value.strip()
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return headers
+    return Head(int(found[2]), headers, found[1] == b"0")
 
 
 def _not_http(data: bytes) -> ProtocolError:
