@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import http.client
 import json
 import threading
 import time
@@ -250,9 +251,7 @@ def test_the_wrong_kind(server: Server, library: Any) -> None:
 
 
 def test_what_is_no_client() -> None:
-    import urllib3
-
-    for wrong in (object(), "httpx", urllib3.PoolManager(), httpx.Client):
+    for wrong in (object(), "httpx", http.client.HTTPConnection("host"), httpx.Client):
         with pytest.raises(UsageError, match="http_client") as caught:
             ChatOpenAI(openai_api_key=KEY, http_client=wrong)
         assert caught.value.argument == "http_client"
