@@ -210,11 +210,12 @@ class AsyncClientOpened:
                     return piece
         except StopAsyncIteration:
             return b""
-        except Exception as error:
+        except BaseException as error:
+            # The client has closed its response by now, but not always the connection below it.
+            _shut_down(self._response)
             self.abort()
-            raise _failed(error, phase, None, sending=False) from error
-        except BaseException:
-            self.abort()
+            if isinstance(error, Exception):
+                raise _failed(error, phase, None, sending=False) from error
             raise
 
     async def afinish(self) -> None:
