@@ -1,10 +1,13 @@
 """The flows of one call, plain and streamed: encode, send, read, try again, and say how it went.
 
-Order from outside in: callbacks, retry, send. A flow knows a dialect, a target and policies; no HTTP client, no clock.
+Order from outside in: callbacks, the plan's layers, retry, the layers of each try, send. A flow knows a dialect, a target and
+policies; no HTTP client, no clock.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -31,6 +34,7 @@ from ._flow import (
     Target,
 )
 from ._fold import Fold, fold
+from ._layers import InnerStream, Layer, TryLayer, through, through_stream, tried
 from ._messages import AIMessage
 from ._results import result_of
 from ._retry import Budget, Retry, backoff, is_retryable, retry_after
@@ -50,12 +54,18 @@ class Plan(msgspec.Struct, frozen=True):
     budget: Budget
     handlers: tuple[Any, ...] = ()
     stream_calls: bool = False
+    layers: tuple[Layer, ...] = ()
+    tries: tuple[TryLayer, ...] = ()
 
 
 class Ledger:
-    """The tries of one call so far, and what a good answer is stamped with."""
+    """The tries of one call so far, and what a good answer is stamped with.
 
-    __slots__ = ("attempts", "began", "deadline", "model", "provider", "request_id", "waited", "warnings")
+    `headers` and `usage` are those of the newest try, as far as they are known.
+    """
+
+    __slots__ = ("attempts", "began", "deadline", "headers", "model", "provider", "request_id", "usage", "waited",
+                 "warnings")  # fmt: skip
 
     def __init__(self, plan: Plan, call: Call, warnings: tuple[str, ...]) -> None:
         self.provider = plan.dialect.provider
@@ -63,6 +73,8 @@ class Ledger:
         self.warnings = warnings
         self.attempts: list[Attempt] = []
         self.request_id: str | None = None
+        self.headers: dict[str, str] = {}
+        self.usage: Usage | None = None
         self.waited = 0.0
         self.began = 0.0
         self.deadline: float | None = None
@@ -108,10 +120,10 @@ class Streaming:
 
     `heads` are events that say nothing yet (id, model, usage) and are held back until the first that does: while
     only they have come, the call can still be tried again unseen. `hold` has the response while it is open or being
-    opened, and `left` says that the user wants no more.
+    opened, and `left` says that the user wants no more. `stamp` is what a layer puts on the answer that it gave itself.
     """
 
-    __slots__ = ("fold", "heads", "hold", "ledger", "left")
+    __slots__ = ("fold", "heads", "hold", "ledger", "left", "stamp")
 
     def __init__(self) -> None:
         self.fold = Fold()
@@ -119,6 +131,7 @@ class Streaming:
         self.ledger: Ledger | None = None
         self.hold: list[Abortable] = []
         self.left = False
+        self.stamp: Callable[[AIMessage], AIMessage] | None = None
 
     def leave(self) -> None:
         """End the stream from outside, while it waits: its connection is closed, and it ends as if no more came."""
@@ -129,7 +142,9 @@ class Streaming:
     def message(self) -> AIMessage:
         """The answer so far."""
         message = self.fold.message()
-        return message if self.ledger is None else self.ledger.stamp(message)
+        if self.ledger is not None:
+            self.ledger.stamp(message)
+        return message if self.stamp is None else self.stamp(message)
 
 
 def call_flow(plan: Plan, call: Call) -> Flow[AIMessage]:
@@ -150,25 +165,39 @@ def call_flow(plan: Plan, call: Call) -> Flow[AIMessage]:
 
 def _answer(plan: Plan, call: Call) -> Flow[AIMessage]:
     if call.stream:
-        state = Streaming()
-        yield from collected(_stream(plan, call, state), state.fold)
-        return state.message()
-    return (yield from _plain(plan, call))
+        return (yield from _collected(plan, call, _streamed))
+    return (yield from (through(plan, call, _plain) if plan.layers else _plain(plan, call)))
+
+
+def _collected(plan: Plan, call: Call, stream: InnerStream) -> Flow[AIMessage]:
+    state = Streaming()
+    yield from collected(stream(plan, call, state), state.fold)
+    return state.message()
+
+
+def layered(plan: Plan, call: Call) -> Flow[AIMessage]:
+    """`call_flow` without telling the handlers: for a layer that asks another model."""
+    return _answer(plan, call)
+
+
+def layered_stream(plan: Plan, call: Call, state: Streaming) -> Flow[None]:
+    """`stream_flow` without telling the handlers that the call begins or ends."""
+    return _streamed(plan, call, state)
 
 
 def _plain(plan: Plan, call: Call) -> Flow[AIMessage]:
+    if call.stream:  # a layer asked for it
+        return (yield from _collected(plan, call, _stream))
     request = plan.dialect.encode(call)
     ledger = Ledger(plan, call, request.warnings)
     yield from _begin(plan, ledger)
     while True:
         ledger.request_id = None
         try:
-            signed = request if plan.target.authorise is None else (yield from authorised(plan.target, request))
-            response: HTTPResponse = yield Send(plan.target, signed, ledger.deadline)
-            ledger.request_id = request_id(response.headers)
-            if response.status >= 300:
-                raise plan.dialect.decode_error(response)
-            message = plan.dialect.decode(response)
+            if plan.tries:
+                message = yield from tried(plan, call, ledger, partial(_one_plain, plan, request, ledger))
+            else:
+                message = yield from _one_plain(plan, request, ledger)
         except ChatModelError as error:
             yield from _failed(plan, ledger, error, None)
         else:
@@ -178,18 +207,34 @@ def _plain(plan: Plan, call: Call) -> Flow[AIMessage]:
             return ledger.stamp(message)
 
 
+def _one_plain(plan: Plan, request: HTTPRequest, ledger: Ledger) -> Flow[AIMessage]:
+    signed = request if plan.target.authorise is None else (yield from authorised(plan.target, request))
+    response: HTTPResponse = yield Send(plan.target, signed, ledger.deadline)
+    ledger.headers = response.headers
+    ledger.request_id = request_id(response.headers)
+    if response.status >= 300:
+        raise plan.dialect.decode_error(response)
+    message = plan.dialect.decode(response)
+    ledger.usage = message.usage
+    return message
+
+
 def stream_flow(plan: Plan, call: Call, state: Streaming) -> Flow[None]:
     """One call, streamed: events are delivered as they come; `state` holds what came."""
     if not plan.handlers:
-        yield from _stream(plan, call, state)
+        yield from _streamed(plan, call, state)
         return
     yield Emit(plan.handlers, "on_chat_model_start", ({"model": call.model}, [list(call.messages)]), {})
     try:
-        yield from _stream(plan, call, state)
+        yield from _streamed(plan, call, state)
     except ChatModelError as error:
         yield Emit(plan.handlers, "on_llm_error", (error,), {})
         raise
     yield Emit(plan.handlers, "on_llm_end", (result_of([state.message()]),), {})
+
+
+def _streamed(plan: Plan, call: Call, state: Streaming) -> Flow[None]:
+    return through_stream(plan, call, state, _stream) if plan.layers else _stream(plan, call, state)
 
 
 def _stream(plan: Plan, call: Call, state: Streaming) -> Flow[None]:
@@ -200,7 +245,10 @@ def _stream(plan: Plan, call: Call, state: Streaming) -> Flow[None]:
         ledger.request_id = None
         state.heads.clear()
         try:
-            yield from _one_stream(plan, request, ledger, state)
+            if plan.tries:
+                yield from tried(plan, call, ledger, partial(_one_stream, plan, request, ledger, state))
+            else:
+                yield from _one_stream(plan, request, ledger, state)
         except ChatModelError as error:
             if state.left:
                 break
@@ -248,6 +296,7 @@ def _one_stream(plan: Plan, request: HTTPRequest, ledger: Ledger, state: Streami
     state.hold[:] = [opened]
     done = False
     try:
+        ledger.headers = opened.headers
         ledger.request_id = request_id(opened.headers)
         if opened.status >= 300:
             body = yield from _rest(plan, opened, ledger)
@@ -255,6 +304,7 @@ def _one_stream(plan: Plan, request: HTTPRequest, ledger: Ledger, state: Streami
         yield from _events(plan, opened, ledger, state.heads)
         done = True
     finally:
+        ledger.usage = state.fold.usage
         if not done:
             opened.abort()
 

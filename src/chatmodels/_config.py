@@ -14,6 +14,7 @@ from ._calls import Plan
 from ._errors import MissingKeyError, UsageError
 from ._flow import Target, Timeouts
 from ._http import HTTPConfig, transport
+from ._layers import Layer, TryLayer, sorted_layers
 from ._providers import Provider, load, provider, url_fields
 from ._quirks import QUIRKS
 from ._retry import Budget, Retry
@@ -43,6 +44,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     streaming: bool = False
     http: HTTPConfig = HTTPConfig()
     http_client: Any = None
+    layers: tuple[Layer | TryLayer, ...] = ()
     engine: dict[str, Any] = {}
     provider_options: dict[str, Any] = {}
 
@@ -196,11 +198,5 @@ def plan_of(config: Config, budget: Budget) -> Plan:
         transport_of(config, row),
         _authorise(config, row, key, base_url, headers),
     )
-    return Plan(
-        dialect_of(config, row),
-        target,
-        config.retry,
-        budget,
-        config.handlers,
-        config.streaming,
-    )
+    layers, tries = sorted_layers(config.layers) if config.layers else ((), ())
+    return Plan(dialect_of(config, row), target, config.retry, budget, config.handlers, config.streaming, layers, tries)

@@ -21,6 +21,7 @@ from ._flow import Flow, Timeouts
 from ._http import HTTPConfig, without_user
 from ._inputs import Input, messages_of
 from ._json import is_object
+from ._layers import Layer, TryLayer, ambient, with_ambient
 from ._messages import AIMessage, HumanMessage
 from ._model_2023 import OldNames
 from ._model_many import ManyCalls
@@ -179,7 +180,8 @@ class ChatModel(ManyCalls, OldNames):
         http = self._config.http
         if http.proxy:
             http = msgspec.structs.replace(http, proxy=without_user(http.proxy))
-        config = msgspec.structs.replace(self._config, key=None, headers={}, http=http, http_client=None)
+        layers = tuple(kept for layer in self._config.layers if (kept := layer.pickled()) is not None)
+        config = msgspec.structs.replace(self._config, key=None, headers={}, http=http, http_client=None, layers=layers)
         return _unpickled, (type(self), config)
 
     def __copy__(self) -> Self:
@@ -288,6 +290,10 @@ class ChatModel(ManyCalls, OldNames):
         given = {"connect": connect, "first_token": first_token, "idle": idle, "total": total}
         have = msgspec.structs.asdict(self._config.timeouts)
         return self._changed(timeouts=timeouts_of({**have, **{k: v for k, v in given.items() if v is not _AS_IT_IS}}))
+
+    def with_layer(self, layer: Layer | TryLayer) -> Self:
+        """A model with one more policy around its calls; see `chatmodels.layers`."""
+        return self._changed(layers=(*self._config.layers, layer))
 
     def with_callbacks(self, *handlers: Any) -> Self:
         """A model that tells these handlers too."""
@@ -420,11 +426,18 @@ class ChatModel(ManyCalls, OldNames):
 
     # -- inside
 
-    def _plan(self, callbacks: Any = None) -> Plan:
+    def _own_plan(self) -> Plan:
+        """The plan of this model alone, without what is around every call."""
         plan = self._plan_made
         if plan is None:
             plan = plan_of(self._config, self._budget)
             object.__setattr__(self, "_plan_made", plan)
+        return plan
+
+    def _plan(self, callbacks: Any = None) -> Plan:
+        plan = self._plan_made or self._own_plan()
+        if around := ambient():
+            plan = msgspec.structs.replace(plan, layers=with_ambient(plan.layers, around))
         if callbacks is None:
             return plan
         return msgspec.structs.replace(plan, handlers=(*plan.handlers, *handlers_of(callbacks)))
