@@ -102,7 +102,7 @@ def test_a_try_layer_is_around_each_try(server: Server) -> None:
 
 def test_a_try_layer_is_cleaned_up_when_its_stream_is_left(server: Server) -> None:
     tries = Tries()
-    with model(server.route(sse(wire_events("a", "b"), gap=5)).url).with_layer(tries).stream("hi") as stream:
+    with model(server.route(sse(wire_events("a", "b"), gap=0.5)).url).with_layer(tries).stream("hi") as stream:
         next(stream)
     assert len(tries.seen) == 1
 
