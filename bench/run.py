@@ -1,7 +1,7 @@
 """The benchmark: chatmodels and its peers side by side, in one run, as ratios.
 
     python bench/setup_envs.py                       # once
-    python bench/run.py                              # all works, all peers: about ten minutes
+    python bench/run.py                              # all works, all peers: about twenty minutes
     python bench/run.py --quick                      # a rough look: about two
     python bench/run.py --only call-sync chunk-sync --peers openai urllib3
     python bench/run.py --render                     # the last results again, as Markdown

@@ -21,10 +21,12 @@ from ._flow import Flow, Timeouts
 from ._http import HTTPConfig, without_user
 from ._inputs import Input, messages_of
 from ._json import is_object
-from ._layers import Layer, TryLayer, ambient, with_ambient
+from ._layers import ambient, with_ambient
 from ._messages import AIMessage, HumanMessage
 from ._model_2023 import OldNames
 from ._model_many import ManyCalls
+from ._model_policies import Policies
+from ._model_tools import ToolCalls
 from ._options import (
     POLICIES,
     SETTINGS,
@@ -44,17 +46,13 @@ from ._secret import Hidden, Secret, hidden
 from ._stream import AsyncChatStream, ChatStream
 
 if TYPE_CHECKING:
-    from ._tool_loop import ToolRun
     from ._typed import OutputModel
 
 T = TypeVar("T")
 Errors = Literal["raise", "return"]
 
-#: The default of an argument for which None means something.
-_AS_IT_IS: Any = ...
 
-
-class ChatModel(ManyCalls, OldNames):
+class ChatModel(ManyCalls, ToolCalls, Policies, OldNames):
     """A chat model: messages in, a message out.
 
     `ChatModel("provider:model")` reaches any provider; `ChatModel()` is the model that the variable CHATMODELS_MODEL names,
@@ -265,40 +263,6 @@ class ChatModel(ManyCalls, OldNames):
         """`with_settings` under its other name."""
         return self.with_settings(**settings)
 
-    def with_retry(
-        self,
-        *,
-        attempts: int | None = None,
-        base: float | None = None,
-        cap: float | None = None,
-        patience: float | None = None,
-    ) -> Self:
-        """A model with another retry policy. `attempts` counts all tries; `base`, `cap` and `patience` are in seconds:
-        the first wait, the longest wait, and the longest Retry-After that is waited for."""
-        fields = {k: v for k, v in {"base": base, "cap": cap, "patience": patience}.items() if v is not None}
-        return self._changed(retry=retry_of(attempts, self._config.retry, "attempts", **fields))
-
-    def with_timeouts(
-        self,
-        *,
-        connect: float | None = _AS_IT_IS,
-        first_token: float | None = _AS_IT_IS,
-        idle: float | None = _AS_IT_IS,
-        total: float | None = _AS_IT_IS,
-    ) -> Self:
-        """A model with other deadlines, in seconds; None switches one off, what is not given stays."""
-        given = {"connect": connect, "first_token": first_token, "idle": idle, "total": total}
-        have = msgspec.structs.asdict(self._config.timeouts)
-        return self._changed(timeouts=timeouts_of({**have, **{k: v for k, v in given.items() if v is not _AS_IT_IS}}))
-
-    def with_layer(self, layer: Layer | TryLayer) -> Self:
-        """A model with one more policy around its calls; see `chatmodels.layers`."""
-        return self._changed(layers=(*self._config.layers, layer))
-
-    def with_callbacks(self, *handlers: Any) -> Self:
-        """A model that tells these handlers too."""
-        return self._changed(handlers=(*self._config.handlers, *handlers))
-
     # -- one call
 
     def __call__(
@@ -382,47 +346,6 @@ class ChatModel(ManyCalls, OldNames):
             Streaming(),
         )
         return AsyncChatStream(achunks(stream_flow(plan, call, state), state), state)
-
-    def run_tools(
-        self,
-        input: Input,
-        *,
-        tools: Sequence[Any] = (),
-        max_steps: int = 10,
-        approve: Callable[[Any], bool | str] | None = None,
-        **settings: Any,
-    ) -> ToolRun:
-        """Ask, run the tools that the model calls, feed their results back, until it answers: a `ToolRun` with `.message`.
-
-        Calls of one answer run in parallel. What a tool raises goes back to the model as an error. `approve(call)` is asked before
-        each: True lets it run, False or a reason (a str) refuses it. After `max_steps` answers the run ends with `stopped` True.
-        """
-        return run(self._tool_flow(input, tools, max_steps, approve, settings))
-
-    async def arun_tools(
-        self,
-        input: Input,
-        *,
-        tools: Sequence[Any] = (),
-        max_steps: int = 10,
-        approve: Callable[[Any], bool | str] | None = None,
-        **settings: Any,
-    ) -> ToolRun:
-        """`run_tools` in the async world; async functions are awaited, others run in threads."""
-        return await arun(self._tool_flow(input, tools, max_steps, approve, settings))
-
-    def _tool_flow(
-        self, given: Input, tools: Sequence[Any], max_steps: int, approve: Any, settings: Any
-    ) -> Flow[ToolRun]:
-        from ._run_tools import RUNNERS
-        from ._tool_loop import tool_flow
-
-        if max_steps < 1:
-            raise UsageError(f"max_steps is 1 or more, not {max_steps}", argument="max_steps")
-        model = self.with_tools(*tools) if tools else self
-        callbacks = settings.pop("callbacks", None)
-        call = model._call(given, settings.pop("stop", None), settings)
-        return tool_flow(model._plan(callbacks), call, approve, max_steps, RUNNERS)
 
     # -- inside
 

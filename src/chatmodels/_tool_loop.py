@@ -49,22 +49,53 @@ class Runners(msgspec.Struct, frozen=True):
     arun_all: Any
 
 
-def tool_flow(plan: Plan, call: Call, approve: Approve | None, max_steps: int, runners: Runners) -> Flow[ToolRun]:
+class ToolLoop:
+    """Where a tool loop stands: `call` is what to ask next; `take` is told the answer, `results` runs what it calls.
+
+    `ended` is the whole run, once there is nothing more to ask.
+    """
+
+    __slots__ = ("approve", "call", "calls", "ended", "max_steps", "runners", "steps", "tools", "usage")
+
+    def __init__(self, call: Call, approve: Approve | None, max_steps: int, runners: Runners) -> None:
+        _check_tools(call.tools)
+        self.call = call
+        self.approve = approve
+        self.max_steps = max_steps
+        self.runners = runners
+        self.tools = {t.name: t for t in call.tools}
+        self.calls: Sequence[ToolCall | InvalidToolCall] = ()
+        self.steps = 0
+        self.usage: Usage | None = None
+        self.ended: ToolRun | None = None
+
+    def take(self, message: AIMessage) -> None:
+        """The model has answered."""
+        self.steps += 1
+        if message.usage is not None:
+            self.usage = message.usage if self.usage is None else self.usage + message.usage
+        said: list[Message] = [*self.call.messages, message]
+        self.call = msgspec.structs.replace(self.call, messages=tuple(said))
+        self.calls = calls = message.tool_calls
+        if not calls or self.steps >= self.max_steps or message.finish_reason == "length":
+            self.ended = ToolRun(
+                message=message, messages=said, steps=self.steps, stopped=bool(calls), usage=self.usage
+            )
+
+    def results(self) -> Flow[list[Message]]:
+        """Run what the last answer calls: one ToolMessage for each call, which the next question has too."""
+        results = yield from _results(self.calls, self.tools, self.approve, self.runners)
+        self.call = msgspec.structs.replace(self.call, messages=(*self.call.messages, *results))
+        return results
+
+
+def tool_flow(plan: Plan, loop: ToolLoop) -> Flow[ToolRun]:
     """Ask and run tools until the model answers without calling one, or `max_steps` answers have come."""
-    tools = {t.name: t for t in call.tools}
-    _check_tools(call.tools)
-    usage: Usage | None = None
-    step = 0
     while True:
-        message = yield from call_flow(plan, call)
-        step += 1
-        usage = message.usage if usage is None or message.usage is None else usage + message.usage
-        said: list[Message] = [*call.messages, message]
-        calls = message.tool_calls
-        if not calls or step >= max_steps or message.finish_reason == "length":
-            return ToolRun(message=message, messages=said, steps=step, stopped=bool(calls), usage=usage)
-        results = yield from _results(calls, tools, approve, runners)
-        call = msgspec.structs.replace(call, messages=(*said, *results))
+        loop.take((yield from call_flow(plan, loop.call)))
+        if loop.ended is not None:
+            return loop.ended
+        yield from loop.results()
 
 
 def _check_tools(tools: Sequence[Tool]) -> None:

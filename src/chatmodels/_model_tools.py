@@ -1,0 +1,102 @@
+"""Tool loops as methods: `run_tools`, `stream_tools` and their async twins. The model mixes them in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from ._drive import arun, run
+from ._errors import UsageError
+from ._inputs import Input
+
+if TYPE_CHECKING:
+    from ._calls import Plan
+    from ._model import ChatModel
+    from ._tool_loop import ToolLoop, ToolRun
+    from ._tool_stream import AsyncToolStream, ToolStream
+
+
+class ToolCalls:
+    """What a model needs for this are its tools, its calls and its plan."""
+
+    __slots__ = ()
+
+    def run_tools(
+        self,
+        input: Input,
+        *,
+        tools: Sequence[Any] = (),
+        max_steps: int = 10,
+        approve: Callable[[Any], bool | str] | None = None,
+        **settings: Any,
+    ) -> ToolRun:
+        """Ask, run the tools that the model calls, feed their results back, until it answers: a `ToolRun` with `.message`.
+
+        Calls of one answer run in parallel. What a tool raises goes back to the model as an error. `approve(call)` is asked before
+        each: True lets it run, False or a reason (a str) refuses it. After `max_steps` answers the run ends with `stopped` True.
+        """
+        from ._tool_loop import tool_flow
+
+        return run(tool_flow(*self._tools_of(input, tools, max_steps, approve, settings)))
+
+    async def arun_tools(
+        self,
+        input: Input,
+        *,
+        tools: Sequence[Any] = (),
+        max_steps: int = 10,
+        approve: Callable[[Any], bool | str] | None = None,
+        **settings: Any,
+    ) -> ToolRun:
+        """`run_tools` in the async world; async functions are awaited, others run in threads."""
+        from ._tool_loop import tool_flow
+
+        return await arun(tool_flow(*self._tools_of(input, tools, max_steps, approve, settings)))
+
+    def stream_tools(
+        self,
+        input: Input,
+        *,
+        tools: Sequence[Any] = (),
+        max_steps: int = 10,
+        approve: Callable[[Any], bool | str] | None = None,
+        **settings: Any,
+    ) -> ToolStream:
+        """`run_tools` as it happens: an iterator of each answer's chunks and of the `ToolMessage`s that are fed back; `.run` is the
+        `ToolRun` at the end.
+
+        >>> for item in chat.stream_tools("What is 3 + 4?", tools=[add]):  # doctest: +SKIP
+        ...     print(item.text, end="")
+        """
+        from ._tool_stream import ToolStream
+
+        return ToolStream(*self._tools_of(input, tools, max_steps, approve, settings))
+
+    def astream_tools(
+        self,
+        input: Input,
+        *,
+        tools: Sequence[Any] = (),
+        max_steps: int = 10,
+        approve: Callable[[Any], bool | str] | None = None,
+        **settings: Any,
+    ) -> AsyncToolStream:
+        """`stream_tools` in the async world."""
+        from ._tool_stream import AsyncToolStream
+
+        return AsyncToolStream(*self._tools_of(input, tools, max_steps, approve, settings))
+
+    def _tools_of(
+        self, given: Input, tools: Sequence[Any], max_steps: int, approve: Any, settings: Any
+    ) -> tuple[Plan, ToolLoop]:
+        from ._run_tools import RUNNERS
+        from ._tool_loop import ToolLoop
+
+        if max_steps < 1:
+            raise UsageError(f"max_steps is 1 or more, not {max_steps}", argument="max_steps")
+        model = cast("ChatModel", self)
+        if tools:
+            model = model.with_tools(*tools)
+        callbacks = settings.pop("callbacks", None)
+        call = model._call(given, settings.pop("stop", None), settings)
+        return model._plan(callbacks), ToolLoop(call, approve, max_steps, RUNNERS)
