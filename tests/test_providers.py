@@ -6,6 +6,8 @@ import inspect
 import json
 import pickle
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,7 +18,7 @@ import chatmodels
 from chatmodels import ChatModel, UsageError
 from chatmodels._errors import MissingKeyError
 from chatmodels._provider_rows import ROWS
-from chatmodels._providers import Provider, keywords, load, url_fields
+from chatmodels._providers import Provider, keywords, load, register, url_fields
 from chatmodels._quirks import QUIRKS
 
 from .dialects.wire_records import THERE, records
@@ -281,6 +283,21 @@ def test_an_unknown_provider_has_a_hint() -> None:
         ChatModel("mistrall:x")
     with pytest.raises(UsageError, match="no provider"):
         ChatModel("zzz:x")
+
+
+def test_a_row_that_is_registered_first_hides_no_other() -> None:
+    code = (
+        "from chatmodels.providers import Provider, provider, providers, register\n"
+        "register(Provider(name='mine', base_url='https://mine.example/v1'))\n"
+        "print(provider('openai').name, provider('mine').base_url, len(providers()) > 70)"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.split() == ["openai", "https://mine.example/v1", "True"]
+
+
+def test_what_is_registered_is_a_row() -> None:
+    with pytest.raises(UsageError, match="Provider"):
+        register({"name": "mine"})  # type: ignore[arg-type]
 
 
 def test_rows_can_be_listed() -> None:

@@ -78,7 +78,9 @@ _ROWS: dict[str, Provider] = {}
 
 def register(row: Provider) -> None:
     """Add a row, or replace the one of that name."""
-    _ROWS[row.name] = row
+    if not isinstance(row, Provider):
+        raise UsageError(f"row is a Provider(name=..., base_url=...), not {type(row).__name__}", argument="row")
+    _rows()[row.name] = row
 
 
 def provider(name: str) -> Provider:

@@ -13,7 +13,7 @@ from chatmodels._call import Call, HTTPRequest, HTTPResponse
 from chatmodels._errors import IncompleteStream, ProviderError
 from chatmodels._events import Event
 from chatmodels._messages import with_body
-from chatmodels._providers import Provider
+from chatmodels.providers import Provider
 from chatmodels.dialects._base import events_of, http_error
 
 
