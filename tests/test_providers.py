@@ -420,6 +420,16 @@ def test_reasoning_models_of_openai(model: str) -> None:
     assert not {"max_tokens", "temperature"} & set(body)
 
 
+def test_reasoning_models_of_openai_over_responses() -> None:
+    answer = made("openai-responses", "gpt-6-luna", temperature=0.5, reasoning_effort="low")
+    request = answer._plan().dialect.encode(answer._call("hi"))
+    assert "temperature" not in json.loads(request.body)
+    assert any("temperature" in warning for warning in request.warnings)
+    unreasoned = sent(made("openai-responses", "gpt-6-luna", temperature=0.5, reasoning_effort="none"))[2]
+    assert unreasoned["temperature"] == 0.5
+    assert sent(made("openai-responses", "gpt-4o-mini", temperature=0.5))[2]["temperature"] == 0.5
+
+
 @pytest.mark.parametrize("model", ["gpt-4o-mini", "gpt-5-chat-latest"])
 def test_other_models_of_openai(model: str) -> None:
     body = sent(made("openai", model, max_tokens=5, temperature=0.5))[2]

@@ -67,6 +67,7 @@ ROWS: tuple[Provider, ...] = (
         key_env=("OPENAI_API_KEY",),
         base_url_env=("OPENAI_API_BASE", "OPENAI_BASE_URL"),
         default_model="gpt-4o-mini",
+        quirks=("openai_responses_models",),
         model_class=_MODELS + "ChatOpenAI",
         docs="https://platform.openai.com/docs/api-reference/responses",
     ),

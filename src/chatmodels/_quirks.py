@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from ._json import is_object
 from .dialects._base import Quirk
 
 #: OpenAI's reasoning models take `max_completion_tokens` only, and no sampling settings (API reference, checked 2026-11).
@@ -33,10 +34,22 @@ def openai_models(body: dict[str, Any], warnings: list[str]) -> None:
         body["max_completion_tokens"] = body.pop("max_tokens")
     if body.get("reasoning_effort") == "none":
         return
+    _drop_sampling(body, model, warnings)
+
+
+def openai_responses_models(body: dict[str, Any], warnings: list[str]) -> None:
+    """Reasoning models over the Responses API: no sampling settings, unless they are told not to reason."""
+    model = str(body.get("model") or "")
+    reasoning = body.get("reasoning")
+    if _REASONING.match(model.rpartition("/")[2]) and not (is_object(reasoning) and reasoning.get("effort") == "none"):
+        _drop_sampling(body, model, warnings)
+
+
+def _drop_sampling(body: dict[str, Any], model: str, warnings: list[str]) -> None:
     for name in _NOT_FOR_REASONING:
         if name in body and not (name == "temperature" and body[name] == 1):
             del body[name]
             warnings.append(f"{model} does not take {name}: not sent")
 
 
-QUIRKS: dict[str, Quirk] = {"openai_models": openai_models}
+QUIRKS: dict[str, Quirk] = {"openai_models": openai_models, "openai_responses_models": openai_responses_models}
