@@ -66,6 +66,9 @@ def test_the_command_lines_shown_parse() -> None:
     import shlex
 
     from chatmodels.cli._args import COMMANDS, chat_parser, models_parser, parser
+    from chatmodels.cli._logs import logs_parser
+
+    parsers = {"chat": chat_parser, "models": models_parser, "logs": logs_parser}
 
     for path in PAGES:
         for match in BLOCK.finditer(path.read_text()):
@@ -74,5 +77,5 @@ def test_the_command_lines_shown_parse() -> None:
             for command in re.findall(r"(?:^|[|&/]\s*|bin/)chatmodels (.+)$", match[2], re.MULTILINE):
                 words = shlex.split(command, comments=True)
                 kind = words[0] if words and words[0] in COMMANDS else ""
-                made = {"chat": chat_parser, "models": models_parser}.get(kind, parser)()
-                made.parse_args(words[1:] if kind else words)
+                made = parsers.get(kind, parser)()
+                made.parse_intermixed_args(words[1:] if kind else words)

@@ -11,17 +11,18 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias, TypeVar
 
-from ._flow import Flow
+from ._flow import Deliver, Flow
 
 if TYPE_CHECKING:
     from ._call import Call
     from ._calls import Ledger, Plan, Streaming
+    from ._events import Event
     from ._messages import AIMessage
 
 T = TypeVar("T")
 
 #: Ranks of the layers that are known, from outside in.
-TRACKING, BUDGET, RECORD, CACHE, FALLBACK, HEDGE, ANSWER = 10, 20, 30, 40, 50, 60, 90
+TELEMETRY, TRACKING, BUDGET, RECORD, CACHE, FALLBACK, HEDGE, ANSWER = 5, 10, 20, 30, 40, 50, 60, 90
 
 Inner: TypeAlias = "Callable[[Plan, Call], Flow[AIMessage]]"
 InnerStream: TypeAlias = "Callable[[Plan, Call, Streaming], Flow[None]]"
@@ -122,6 +123,25 @@ def through_stream(plan: Plan, call: Call, state: Streaming, answer: InnerStream
     return layer.stream(
         plan, call, state, lambda plan, call, state: through_stream(plan, call, state, answer, depth + 1)
     )
+
+
+def relayed(flow: Flow[None], see: Callable[[list[Event]], None]) -> Flow[None]:
+    """A stream's flow as it is; `see` is shown the events that it delivers."""
+    try:
+        effect = next(flow)
+        while True:
+            if isinstance(effect, Deliver):
+                see(effect.events)
+            try:
+                value = yield effect
+            except Exception as error:
+                effect = flow.throw(error)
+            else:
+                effect = flow.send(value)
+    except StopIteration:
+        return
+    finally:
+        flow.close()
 
 
 def tried(plan: Plan, call: Call, ledger: Ledger, one: Callable[[], Flow[Any]], depth: int = 0) -> Flow[Any]:

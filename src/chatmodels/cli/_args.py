@@ -10,14 +10,14 @@ from .._errors import UsageError
 from .._json import is_array, loads
 from .._version import __version__
 
-COMMANDS = ("chat", "models")
+COMMANDS = ("chat", "models", "logs")
 
 _EPILOG = """\
 examples:
   chatmodels "Translate this sentence from English to French: I love programming."
   chatmodels -m openai:gpt-4o-mini -s "Answer in one line." -o temperature=0 "Why is the sky blue?"
   cat notes.txt | chatmodels "Summarise this."
-  chatmodels chat -m anthropic:claude-sonnet-4-5
+  chatmodels chat -m anthropic:claude-sonnet-4-6
   chatmodels models
 
 The model is -m, else the variable CHATMODELS_MODEL, else the embedded model, which needs no key and no network.
@@ -25,12 +25,23 @@ Keys are read from each provider's own variable, e.g. OPENAI_API_KEY; "chatmodel
 """
 
 
+_USAGE = """\
+chatmodels [options] PROMPT
+       chatmodels chat [options]
+       chatmodels models [--json]
+       chatmodels logs [options]"""
+_DESCRIPTION = (
+    "Ask a chat model; the answer streams to the terminal. `chat` holds a conversation, `models` lists providers, "
+    "`logs` past calls."
+)
+
+
 def parser() -> argparse.ArgumentParser:
     """The parser of a plain question."""
     made = argparse.ArgumentParser(
         prog="chatmodels",
-        usage="chatmodels [options] PROMPT\n       chatmodels chat [options]\n       chatmodels models [--json]",
-        description="Ask a chat model; the answer streams to the terminal. `chat` holds a conversation, `models` lists providers.",
+        usage=_USAGE,
+        description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import warnings
 from typing import Any
@@ -18,7 +19,16 @@ def run(arguments: list[str]) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = _note
+        _keep_log()
         return _finished([readable(a) for a in arguments])
+
+
+def _keep_log() -> None:
+    """With CHATMODELS_LOGS set, each call goes into the local log."""
+    if os.environ.get("CHATMODELS_LOGS", "") not in ("", "0"):
+        from ..telemetry import log_to
+
+        log_to()
 
 
 def _finished(arguments: list[str]) -> int:
@@ -54,7 +64,11 @@ def _command(arguments: list[str]) -> int:
         return _chat(chat_parser().parse_args(arguments[1:]))
     if command == "models":
         return _models(models_parser().parse_args(arguments[1:]))
+    if command == "logs":
+        return _logs(arguments[1:])
     given = parser().parse_intermixed_args(arguments)
+    if len(given.prompt) == 1 and given.prompt[0] == "logs":  # `chatmodels -m local logs`
+        raise UsageError("options of logs follow it: chatmodels logs [options]", argument="logs")
     if len(given.prompt) == 1 and given.prompt[0] in COMMANDS:  # `chatmodels -m local chat`
         return _chat(given) if given.prompt[0] == "chat" else _models(given)
     return _ask(given)
@@ -70,6 +84,12 @@ def _models(given: argparse.Namespace) -> int:
     from ._models import show
 
     return show(given)
+
+
+def _logs(arguments: list[str]) -> int:
+    from ._logs import logs, logs_parser
+
+    return logs(logs_parser().parse_intermixed_args(arguments))
 
 
 def _complain(error: Exception, status: int) -> int:

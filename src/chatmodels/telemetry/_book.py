@@ -1,0 +1,217 @@
+"""The local log of calls: one SQLite file of the user's, which can be listed, searched and run again.
+
+Keys are never in it (a call does not hold them). What is not a log of ours is refused and left as it is.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from .._call import Settings
+from .._errors import UsageError
+from .._inputs import from_dict
+from .._json import loads
+from .._messages import Message
+from ._lines import figures
+from ._watch import Seen
+
+#: Marks the file as ours ("chmd"), and its form.
+APPLICATION, VERSION = 0x63686D64, 1
+_SCHEMA = """
+create table calls (
+  id integer primary key, at real not null, provider text not null, model text not null, asked_model text not null,
+  seconds real, streamed integer, tries integer, input_tokens integer, output_tokens integer,
+  finish_reason text, request_id text, error text,
+  messages text not null, settings text not null, tools text, answer text, words text not null
+);
+create index calls_at on calls (at);
+"""
+_COLUMNS = (
+    "at", "provider", "model", "asked_model", "seconds", "streamed", "tries", "input_tokens", "output_tokens", "finish_reason",
+    "request_id", "error", "messages", "settings", "tools", "answer", "words",
+)  # fmt: skip
+_INSERT = f"insert into calls ({', '.join(_COLUMNS)}) values ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608  (our own names)
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One call of the log. `at` is in seconds since 1970; `answer` is None where the call failed before one came."""
+
+    id: int
+    at: float
+    provider: str
+    model: str
+    asked_model: str
+    seconds: float | None
+    streamed: bool
+    tries: int
+    input_tokens: int | None
+    output_tokens: int | None
+    finish_reason: str | None
+    request_id: str | None
+    error: str | None
+    messages: list[Message]
+    settings: Settings
+    tools: list[str]
+    answer: Message | None
+
+
+class CallLog:
+    """A log of calls at `path` (None: `chatmodels/calls.db` in the user's data folder). Safe between threads and processes."""
+
+    def __init__(self, path: str | Path | None = None) -> None:
+        self.path = Path(path) if path is not None else default_path()
+        self._lock = threading.Lock()
+        self._open: tuple[int, sqlite3.Connection] | None = None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, CallLog) and other.path == self.path
+
+    def __hash__(self) -> int:
+        return hash(self.path)
+
+    def __repr__(self) -> str:
+        return f"CallLog({str(self.path)!r})"
+
+    # -- as an observer
+
+    def begin(self, seen: Seen) -> None:
+        """Nothing is written before the end."""
+
+    def end(self, seen: Seen) -> None:
+        """Write the call down."""
+        facts = figures(seen)
+        texts = [m.text for m in seen.call.messages]
+        answer = None if seen.message is None else seen.message.to_json()
+        error = None if facts["error"] is None else f"{facts['error']}: {facts['error_text']}"
+        settings = msgspec.structs.replace(seen.call.settings, extra_headers=None)
+        row: dict[str, Any] = {
+            **{
+                k: facts[k]
+                for k in ("provider", "model", "seconds", "streamed", "tries", "input_tokens", "output_tokens")
+            },
+            "at": time.time() - seen.seconds,
+            "asked_model": f"{seen.plan.dialect.provider}:{seen.call.model}",
+            "finish_reason": "left" if seen.left else facts["finish_reason"],
+            "request_id": facts["request_id"],
+            "error": error,
+            "messages": msgspec.json.encode([m.to_dict() for m in seen.call.messages]).decode(),
+            "settings": msgspec.json.encode(settings).decode(),
+            "tools": msgspec.json.encode([t.name for t in seen.call.tools]).decode(),
+            "answer": answer,
+            "words": "\n".join([*texts, "" if seen.message is None else seen.message.text]),
+        }
+        with self._using() as connection:
+            connection.execute(_INSERT, [row[name] for name in _COLUMNS])
+
+    # -- reading
+
+    def entries(self, *, search: str | None = None, limit: int = 20) -> list[Entry]:
+        """The newest calls first; with `search`, those whose question or answer holds all of its words."""
+        words = (search or "").split()
+        where = " and ".join(["words like ? escape '\\'"] * len(words)) or "1"
+        query = f"select * from calls where {where} order by id desc limit ?"  # noqa: S608  (words are parameters)
+        with self._using() as connection:
+            return [_entry(row) for row in connection.execute(query, [*(_like(w) for w in words), limit])]
+
+    def entry(self, number: int) -> Entry:
+        """The call of that number."""
+        with self._using() as connection:
+            row = connection.execute("select * from calls where id = ?", [number]).fetchone()
+        if row is None:
+            raise UsageError(f"there is no call {number} in the log; `chatmodels logs` lists them", argument="id")
+        return _entry(row)
+
+    def close(self) -> None:
+        """Close the file; it is opened again when it is needed."""
+        with self._lock:
+            if self._open is not None:
+                self._open[1].close()
+                self._open = None
+
+    @contextmanager
+    def _using(self) -> Generator[sqlite3.Connection]:
+        with self._lock:
+            if self._open is None or self._open[0] != os.getpid():  # a connection must not cross a fork
+                self._open = os.getpid(), self._connect()
+            connection = self._open[1]
+            with connection:
+                yield connection
+
+    def _connect(self) -> sqlite3.Connection:
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+        connection = sqlite3.connect(self.path, timeout=30, check_same_thread=False)
+        connection.row_factory = sqlite3.Row
+        try:
+            _prepare(connection, self.path)
+        except sqlite3.DatabaseError as error:
+            connection.close()
+            raise UsageError(
+                f"{self.path} is not a log of calls ({error}): move it away, or name another file", argument="path"
+            ) from error
+        except UsageError:
+            connection.close()
+            raise
+        return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    with connection:
+        connection.execute("begin immediate")
+        ours, version = (
+            connection.execute(f"pragma {name}").fetchone()[0] for name in ("application_id", "user_version")
+        )
+        tables = connection.execute("select count(*) from sqlite_master").fetchone()[0]
+        if tables == 0 and ours == 0:
+            for statement in _SCHEMA.split(";"):
+                connection.execute(statement)
+            connection.execute(f"pragma application_id = {APPLICATION}")
+            connection.execute(f"pragma user_version = {VERSION}")
+        elif ours != APPLICATION or version != VERSION:
+            raise UsageError(
+                f"{path} is not a log of calls of this version: move it away, or name another file", argument="path"
+            )
+    connection.execute("pragma journal_mode = wal")
+    connection.execute("pragma synchronous = normal")
+
+
+def _like(word: str) -> str:
+    for special in "\\%_":
+        word = word.replace(special, "\\" + special)
+    return f"%{word}%"
+
+
+def _entry(row: sqlite3.Row) -> Entry:
+    fields: dict[str, Any] = {name: row[name] for name in row.keys()}  # noqa: SIM118  (a Row iterates over values)
+    del fields["words"]
+    answer = fields["answer"]
+    fields["streamed"] = bool(fields["streamed"])
+    fields["messages"] = [from_dict(m) for m in loads(fields["messages"])]
+    fields["settings"] = msgspec.json.decode(fields["settings"], type=Settings)
+    fields["tools"] = loads(fields["tools"] or "[]")
+    fields["answer"] = None if answer is None else from_dict(loads(answer))
+    return Entry(**fields)
+
+
+def default_path() -> Path:
+    """Where the log lies unless told otherwise: CHATMODELS_LOGS where that is a path, else the user's data folder."""
+    named = os.environ.get("CHATMODELS_LOGS", "")
+    if named not in ("", "0", "1"):
+        return Path(named).expanduser()
+    if sys.platform == "win32":
+        home = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        home = Path.home() / "Library" / "Application Support"
+    else:
+        home = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    return home / "chatmodels" / "calls.db"

@@ -1,0 +1,202 @@
+"""OpenTelemetry: a span, four metrics and an event for each call, by the GenAI semantic conventions (checked 2026-11).
+
+A span covers a call with all its retries, and its parent is what was current where the call was made. Content is written only
+where it was asked for.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from typing import Any
+from urllib.parse import urlsplit
+
+from .._calls import Plan
+from .._errors import ProviderError, UsageError
+from .._json import dumps_text
+from .._messages import AIMessage
+from .._version import __version__
+from ._content import finish, input_of, output_of, system_of
+from ._redact import redacted
+from ._watch import Seen
+
+#: The conventions' names of providers, where they differ from ours.
+PROVIDERS = {
+    "azure": "azure.ai.openai", "bedrock": "aws.bedrock", "google": "gcp.gemini", "mistral": "mistral_ai",
+    "openai-responses": "openai", "vertex": "gcp.vertex_ai", "watsonx": "ibm.watsonx.ai", "xai": "x_ai",
+}  # fmt: skip
+SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
+CHUNKS = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+TOKENS = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864)
+EVENT = "gen_ai.client.inference.operation.details"
+VARIABLE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
+_WHERE = {
+    False: (False, False), True: (True, True), "span": (True, False), "event": (False, True),
+    "span_only": (True, False), "event_only": (False, True), "span_and_event": (True, True), "true": (True, True),
+    "no_content": (False, False), "false": (False, False), "": (False, False),
+}  # fmt: skip
+
+
+class OTel:
+    """Observes calls for OpenTelemetry."""
+
+    def __init__(self, tracers: Any, meters: Any, loggers: Any, content: bool | str | None) -> None:
+        self.in_span, self.in_event = _where(content)
+        trace, metrics, logs = (_opentelemetry(name) for name in ("trace", "metrics", "_logs"))
+        self.trace = trace
+        self.tracer = trace.get_tracer("chatmodels", __version__, tracers)
+        self.logger = logs.get_logger("chatmodels", __version__, loggers)
+        meter = metrics.get_meter("chatmodels", __version__, meters)
+        self.duration = _histogram(meter, "operation.duration", "s", SECONDS)
+        self.first = _histogram(meter, "operation.time_to_first_chunk", "s", SECONDS)
+        self.each = _histogram(meter, "operation.time_per_output_chunk", "s", CHUNKS)
+        self.tokens = _histogram(meter, "token.usage", "{token}", TOKENS)
+
+    def begin(self, seen: Seen) -> None:
+        """Start the span."""
+        local = seen.plan.target.base_url.startswith("local:")
+        kind = self.trace.SpanKind.INTERNAL if local else self.trace.SpanKind.CLIENT
+        seen.of[id(self)] = self.tracer.start_span(f"chat {seen.call.model}", kind=kind, attributes=_asked(seen))
+
+    def end(self, seen: Seen) -> None:
+        """End it, count, and write the event."""
+        span = seen.of.pop(id(self))
+        facts = {**_said(seen.message), **_timed(seen)}
+        failure = _failure(seen)
+        span.set_attributes({**facts, **failure})
+        if self.in_span:
+            span.set_attributes({k: dumps_text(v) for k, v in _content(seen).items()})
+        if seen.error is not None:
+            span.set_status(self.trace.Status(self.trace.StatusCode.ERROR, redacted(str(seen.error))))
+        self._count(seen, failure)
+        self._event(seen, {**facts, **failure}, span)
+        span.end()
+
+    def _count(self, seen: Seen, failure: dict[str, Any]) -> None:
+        about = {**_common(seen), **_response_model(seen.message)}
+        self.duration.record(seen.seconds, {**about, **failure})
+        if seen.first is not None and seen.last is not None:
+            self.first.record(seen.first - seen.began, about)
+            if seen.pieces > 1:
+                self.each.record((seen.last - seen.first) / (seen.pieces - 1), about)
+        usage = seen.message.usage if seen.message is not None and not seen.message.from_cache else None
+        for kind in ("input", "output") if usage is not None else ():
+            count = getattr(usage, f"{kind}_tokens")
+            if count is not None:
+                self.tokens.record(count, {**about, "gen_ai.token.type": kind})
+
+    def _event(self, seen: Seen, facts: dict[str, Any], span: Any) -> None:
+        content = _content(seen) if self.in_event else {}
+        context = self.trace.set_span_in_context(span)
+        self.logger.emit(event_name=EVENT, attributes={**_asked(seen), **facts, **content}, context=context)
+
+
+def _where(content: bool | str | None) -> tuple[bool, bool]:
+    given = os.environ.get(VARIABLE, "") if content is None else content
+    found = _WHERE.get(given.strip().lower() if isinstance(given, str) else given)
+    if found is None:
+        raise UsageError(f'content is True, False, "span" or "event", not {given!r}', argument="content")
+    return found
+
+
+def _opentelemetry(name: str) -> Any:
+    try:
+        return import_module(f"opentelemetry.{name}")
+    except ImportError as error:
+        raise UsageError(
+            "telemetry needs OpenTelemetry: pip install 'chatmodels[otel]'", argument="telemetry"
+        ) from error
+
+
+def _histogram(meter: Any, name: str, unit: str, bounds: tuple[float, ...]) -> Any:
+    return meter.create_histogram(f"gen_ai.client.{name}", unit=unit, explicit_bucket_boundaries_advisory=bounds)
+
+
+def _common(seen: Seen) -> dict[str, Any]:
+    provider = seen.provider
+    return {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": PROVIDERS.get(provider, provider),
+        "gen_ai.request.model": seen.call.model,
+        **_server(seen.plan),
+    }
+
+
+def _server(plan: Plan) -> dict[str, Any]:
+    parts = urlsplit(plan.target.base_url)
+    if not parts.hostname:
+        return {}
+    return {
+        "server.address": parts.hostname,
+        "server.port": parts.port or {"http": 80}.get(parts.scheme, 443),
+    }
+
+
+_SETTINGS = {
+    "temperature": "temperature", "top_p": "top_p", "top_k": "top_k", "max_tokens": "max_tokens", "seed": "seed",
+    "stop": "stop_sequences", "presence_penalty": "presence_penalty", "frequency_penalty": "frequency_penalty",
+}  # fmt: skip
+
+
+def _asked(seen: Seen) -> dict[str, Any]:
+    settings = seen.call.settings
+    asked = _common(seen)
+    for ours, theirs in _SETTINGS.items():
+        value = getattr(settings, ours)
+        if value is not None:
+            asked[f"gen_ai.request.{theirs}"] = value
+    if settings.n is not None and settings.n != 1:
+        asked["gen_ai.request.choice.count"] = settings.n
+    if seen.streamed:
+        asked["gen_ai.request.stream"] = True
+    if seen.call.output is not None or settings.response_format:
+        asked["gen_ai.output.type"] = "json"
+    return asked
+
+
+def _response_model(message: AIMessage | None) -> dict[str, Any]:
+    return {} if message is None or message.model is None else {"gen_ai.response.model": message.model}
+
+
+def _said(message: AIMessage | None) -> dict[str, Any]:
+    if message is None:
+        return {}
+    usage = message.usage
+    said: dict[str, Any] = {
+        "gen_ai.response.id": message.id,
+        "gen_ai.response.finish_reasons": [finish(m.finish_reason) for m in (message, *message.alternatives)],
+    }
+    if usage is not None:
+        said["gen_ai.usage.input_tokens"] = usage.input_tokens
+        said["gen_ai.usage.output_tokens"] = usage.output_tokens
+        said["gen_ai.usage.cache_read.input_tokens"] = usage.cache_read_tokens
+        said["gen_ai.usage.cache_creation.input_tokens"] = usage.cache_write_tokens
+        said["gen_ai.usage.reasoning.output_tokens"] = usage.reasoning_tokens
+    return {k: v for k, v in {**said, **_response_model(message)}.items() if v is not None}
+
+
+def _timed(seen: Seen) -> dict[str, Any]:
+    return {} if seen.first is None else {"gen_ai.response.time_to_first_chunk": seen.first - seen.began}
+
+
+def _failure(seen: Seen) -> dict[str, Any]:
+    error = seen.error
+    if error is None:
+        return {}
+    named = error.code or error.status if isinstance(error, ProviderError) else None
+    return {"error.type": str(named) if named else type(error).__name__}
+
+
+def _content(seen: Seen) -> dict[str, Any]:
+    """The messages and tools, in the conventions' form."""
+    call = seen.call
+    found: dict[str, Any] = {
+        "gen_ai.system_instructions": system_of(call.messages),
+        "gen_ai.input.messages": input_of(call.messages),
+        "gen_ai.output.messages": [] if seen.message is None else output_of(seen.message),
+        "gen_ai.tool.definitions": [
+            {"type": t.kind, "name": t.name, "description": t.description, "parameters": t.parameters}
+            for t in call.tools
+        ],
+    }
+    return {k: v for k, v in found.items() if v}

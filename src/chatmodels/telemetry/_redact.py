@@ -1,0 +1,19 @@
+"""Masks what looks like a key or a password in text that is about to be written down."""
+
+from __future__ import annotations
+
+import re
+
+#: Shapes that keys are known by: prefixes of providers and clouds, bearer tokens, JSON Web Tokens, passwords in URLs.
+_KEYS = re.compile(
+    r"\b(?:sk|pk|rk|gsk|xai|hf|nvapi|pplx|r8|fw|csk|tgp|key|ghp|gho|github_pat|glpat|AIza|AKIA|ASIA|xox[abp])[-_]?[\w-]{16,}"
+    r"|\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]+"
+    r"|(?<=Bearer )[\w.~+/=-]{8,}"
+    r"|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)",
+)
+
+
+def redacted(text: str, most: int = 500) -> str:
+    """The text with what looks like a key masked, and not longer than `most` characters."""
+    masked = _KEYS.sub("[hidden]", text)
+    return masked if len(masked) <= most else masked[:most] + f"... ({len(masked):,} characters)"

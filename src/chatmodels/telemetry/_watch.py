@@ -1,0 +1,148 @@
+"""The layer that watches calls for observers: when one begins, when its first events come, and how it ends.
+
+Knows no tracing library. An observer's own error is logged and changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any, ClassVar, Protocol
+
+from .._call import Call
+from .._calls import Plan, Streaming
+from .._events import Event, ReasoningDelta, TextDelta, ToolCallDelta
+from .._flow import Flow
+from .._layers import TELEMETRY, Inner, InnerStream, Layer, everywhere, relayed
+from .._messages import AIMessage
+
+log = logging.getLogger("chatmodels")
+
+
+class Seen:
+    """One call as it is watched.
+
+    `began`, `first`, `last` and `ended` are on the clock of `time.perf_counter` (seconds); `first` and `last` are of the pieces of
+    a stream that hold content, `pieces` is their number. `message` is the answer (the partial one of a stream that broke), `error`
+    what was raised. With `left` the caller left or cancelled the call. `of` is for observers: what each keeps of it.
+    """
+
+    __slots__ = (
+        "began",
+        "call",
+        "ended",
+        "error",
+        "first",
+        "last",
+        "left",
+        "message",
+        "of",
+        "pieces",
+        "plan",
+        "streamed",
+    )
+
+    def __init__(self, plan: Plan, call: Call, streamed: bool) -> None:
+        self.plan = plan
+        self.call = call
+        self.streamed = streamed
+        self.message: AIMessage | None = None
+        self.error: Exception | None = None
+        self.left = False
+        self.pieces = 0
+        self.first: float | None = None
+        self.last: float | None = None
+        self.ended: float | None = None
+        self.of: dict[int, Any] = {}
+        self.began = time.perf_counter()
+
+    @property
+    def provider(self) -> str:
+        """The provider's name: the one that answered, where another one stepped in."""
+        return (self.message and self.message.provider) or self.plan.dialect.provider
+
+    @property
+    def seconds(self) -> float:
+        """How long the call took, or takes so far."""
+        return (time.perf_counter() if self.ended is None else self.ended) - self.began
+
+    def take(self, events: list[Event]) -> None:
+        """Events have been delivered."""
+        count = sum(isinstance(event, (TextDelta, ReasoningDelta, ToolCallDelta)) for event in events)
+        if count:
+            self.last = time.perf_counter()
+            self.first = self.first or self.last
+            self.pieces += count
+
+
+class Observer(Protocol):
+    """Is told of every call."""
+
+    def begin(self, seen: Seen) -> None:
+        """A call begins."""
+
+    def end(self, seen: Seen) -> None:
+        """It has ended: with an answer, an error, or because it was left."""
+
+
+class Watch(Layer):
+    """Shows every call to the observers."""
+
+    rank: ClassVar[int] = TELEMETRY
+
+    def __init__(self) -> None:
+        self.observers: tuple[Observer, ...] = ()
+
+    def call(self, plan: Plan, call: Call, inner: Inner) -> Flow[AIMessage]:
+        seen, observers = Seen(plan, call, False), self.observers
+        _tell(observers, "begin", seen)
+        try:
+            seen.message = yield from inner(plan, call)
+        except Exception as error:
+            seen.error, seen.message = error, getattr(error, "partial", None)
+            raise
+        except GeneratorExit:
+            seen.left = True
+            raise
+        finally:
+            _end(observers, seen)
+        return seen.message
+
+    def stream(self, plan: Plan, call: Call, state: Streaming, inner: InnerStream) -> Flow[None]:
+        seen, observers = Seen(plan, call, True), self.observers
+        _tell(observers, "begin", seen)
+        try:
+            yield from relayed(inner(plan, call, state), seen.take)
+            seen.left = state.left
+        except Exception as error:
+            seen.error = error
+            raise
+        except GeneratorExit:
+            seen.left = True
+            raise
+        finally:
+            seen.message = state.message()
+            _end(observers, seen)
+
+
+def _end(observers: tuple[Observer, ...], seen: Seen) -> None:
+    seen.ended = time.perf_counter()
+    _tell(observers, "end", seen)
+
+
+def _tell(observers: tuple[Observer, ...], event: str, seen: Seen) -> None:
+    for observer in observers:
+        try:
+            getattr(observer, event)(seen)
+        except Exception:
+            log.warning("%s.%s failed", type(observer).__name__, event, exc_info=True)
+
+
+_watch = Watch()
+
+
+def watch(observer: Observer, *, on: bool = True) -> None:
+    """Show every call of this process to the observer, from now on; `on=False` stops it (an equal one is taken away)."""
+    others = tuple(o for o in _watch.observers if o != observer)
+    _watch.observers = (*others, observer) if on else others
+    everywhere(TELEMETRY, _watch if _watch.observers else None)
