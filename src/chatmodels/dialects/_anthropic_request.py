@@ -23,8 +23,8 @@ from chatmodels._tools import Tool
 
 from . import _claude
 from ._anthropic_parts import AnthropicTurns
+from ._body import merge
 from ._kept import items, kept_dict, mapping, text, text_or_none
-from ._openai_chat_request import merge
 
 #: From this API version on, `temperature`, `top_p` and `top_k` are gone.
 _WITHOUT_SAMPLING = "2026-10-21"

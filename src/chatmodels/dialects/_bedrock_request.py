@@ -22,8 +22,8 @@ from chatmodels._tools import Tool
 from . import _claude
 from ._bedrock_models import EXTRA_FIELDS, Form, can_force_tools, maker, output_form, takes_unsigned_reasoning
 from ._bedrock_parts import BedrockTurns
+from ._body import merge
 from ._kept import mapping, text_or_none
-from ._openai_chat_request import merge
 
 _OWN_TOOLS = ("toolSpec", "systemTool", "cachePoint")
 _ANSWER_TOOL = "Give the answer by calling this tool, once, with the whole answer."

@@ -41,13 +41,13 @@ from chatmodels._parts import (
 from chatmodels._schema_walk import is_object
 from chatmodels._tools import Tool
 
+from ._body import merge
 from ._call_ids import CallIds
 from ._cohere_schema import for_cohere
 from ._cohere_wire import build_citations
 from ._kept import kept, kept_dict
 from ._media_types import media_type
 from ._numbers import check_finite
-from ._openai_chat_request import merge
 from ._turns import has_foreign_citations, legacy_calls
 
 _REFUSED_IN_IDS = re.compile(r"[^\x21-\x7e]")

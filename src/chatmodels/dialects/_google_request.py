@@ -40,10 +40,10 @@ from chatmodels._parts import (
 )
 from chatmodels._schema_walk import is_object
 
+from ._body import merge
 from ._google_settings import Warnings, settings_body, tools_body
 from ._google_wire import is_modern
 from ._open_calls import OpenCalls, is_made
-from ._openai_chat_request import merge
 from ._turns import has_foreign_citations, legacy_calls
 
 

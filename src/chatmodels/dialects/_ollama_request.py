@@ -33,8 +33,8 @@ from chatmodels._schema import inline_refs
 from chatmodels._schema_walk import is_object
 from chatmodels._tools import Tool
 
+from ._body import merge
 from ._open_calls import OpenCalls, is_made
-from ._openai_chat_request import merge
 from ._turns import has_foreign_citations, legacy_calls
 
 _ROLES = {"developer": "system", "human": "user", "ai": "assistant"}

@@ -10,16 +10,15 @@ from collections.abc import Callable, Sequence
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from .._call import Call, Settings
 from .._errors import UsageError
 from .._inputs_openai import SHAPE
 from .._json import encode as to_json
-from .._json import is_array, is_object, mapping
+from .._json import is_array, mapping
 from .._messages import AIMessage, ChatMessage, FunctionMessage, HumanMessage, Message, ToolMessage
 from .._parts import ToolResult
 from .._schema import enforced
+from ._body import merge
 from ._openai_chat_answers import AnswerWriter
 from ._openai_chat_parts import Profile, cache_control
 
@@ -214,44 +213,6 @@ def _custom_names(body: dict[str, Any]) -> set[Any]:
     return {mapping(t.get("custom")).get("name") for t in body.get("tools", ()) if t.get("type") == "custom"}
 
 
-def merge(body: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
-    """The body with the extra fields in it; mappings are merged, everything else is replaced."""
-    out = dict(body)
-    for key, value in extra.items():
-        have = out.get(key)
-        out[key] = merge(have, value) if is_object(have) and is_object(value) else value
-    return out
-
-
-def body_bytes(body: dict[str, Any]) -> bytes:
-    """The body as JSON; a UsageError names what in it cannot be written."""
-    try:
-        return to_json(body)
-    except UnicodeEncodeError as error:
-        where = _culprit(body, "")
-        raise UsageError(
-            f"{where} holds a lone surrogate, which is not text and cannot be sent: {error}", argument=where
-        ) from error
-    except (TypeError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
-        where = _culprit(body, "")
-        raise UsageError(f"{where} cannot be written as JSON: {error}", argument=where) from error
-
-
-def _culprit(value: Any, path: str) -> str:
-    """Where in the body the value stands that is no JSON: `messages[2].content[0].text`."""
-    inner: list[tuple[str, Any]] = []
-    if is_object(value):
-        inner = [(f"{path}.{k}" if path else str(k), v) for k, v in value.items()]
-    elif is_array(value):
-        inner = [(f"{path}[{i}]", v) for i, v in enumerate(value)]
-    for name, one in inner:
-        try:
-            to_json(one)
-        except (TypeError, ValueError, OverflowError, msgspec.MsgspecError):
-            return _culprit(one, name)
-    return path or "the request"
-
-
 _SETTINGS: dict[str, Callable[[Encoder, str, Any, dict[str, Any]], None]] = {
     "max_tokens": Encoder.max_tokens,
     "tool_choice": Encoder.tool_choice,
@@ -264,4 +225,4 @@ _SETTINGS: dict[str, Callable[[Encoder, str, Any, dict[str, Any]], None]] = {
     "reasoning_summary": Encoder.effort,
 }
 
-__all__ = ["Encoder", "Profile", "body_bytes", "cache_control", "merge"]
+__all__ = ["Encoder", "Profile", "cache_control"]

@@ -29,10 +29,10 @@ from chatmodels._schema import enforced
 from chatmodels._schema_walk import is_object
 from chatmodels._tools import Tool
 
+from ._body import merge
 from ._kept import items, kept, kept_dict
 from ._media_types import media_type
 from ._numbers import check_finite
-from ._openai_chat_request import merge
 from ._openai_responses_answer import Answer
 from ._openai_responses_results import Calls
 

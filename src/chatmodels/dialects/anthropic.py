@@ -22,8 +22,8 @@ from ._anthropic_parse import parse_request
 from ._anthropic_request import VERTEX, Encoder, Profile
 from ._anthropic_stream import AnthropicStream
 from ._base import Dialect, StreamDecoder, http_error, make_error, not_json, read_error
+from ._body import body_bytes
 from ._kept import items, mapping, text_or_none
-from ._openai_chat_request import body_bytes
 
 __all__ = ["VERTEX", "Anthropic", "Profile"]
 

@@ -22,8 +22,8 @@ from ._bedrock_blocks import finish_of, message_data, read_block, usage_of
 from ._bedrock_parse import parse_request
 from ._bedrock_request import Encoder, Profile
 from ._bedrock_stream import BedrockStream
+from ._body import body_bytes
 from ._kept import items, mapping, text_or_none
-from ._openai_chat_request import body_bytes
 
 __all__ = ["BedrockConverse", "Profile"]
 

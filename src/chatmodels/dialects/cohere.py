@@ -16,12 +16,12 @@ from chatmodels._parts import InvalidToolCall, ToolCall
 from chatmodels._schema_walk import is_object
 
 from ._base import Dialect, Quirk, StreamDecoder, http_error, make_error, not_json, read_error
+from ._body import body_bytes
 from ._cohere_parse import parse_request
 from ._cohere_request import Encoder
 from ._cohere_stream import CohereStream
 from ._cohere_wire import ending, failure, read_message, usage_of
 from ._kept import items, mapping, text_or_none
-from ._openai_chat_request import body_bytes
 
 
 class Cohere(Dialect):

@@ -18,13 +18,13 @@ from chatmodels._messages import AIMessage, with_body
 from chatmodels._schema_walk import is_array
 
 from ._base import Dialect, StreamDecoder, http_error, not_json
+from ._body import body_bytes
 from ._google_answer import Assembler
 from ._google_errors import refined
 from ._google_parse import parse_request
 from ._google_request import Encoder, Profile, request_path
 from ._google_stream import GoogleStream
 from ._google_wire import GEMINI_NUMBERS, VERTEX_NUMBERS
-from ._openai_chat_request import body_bytes
 
 
 class Google(Dialect):

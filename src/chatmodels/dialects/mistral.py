@@ -16,12 +16,12 @@ from chatmodels._parts import Part
 from chatmodels._schema_walk import is_array, is_object
 
 from ._base import Quirk, StreamDecoder, make_error, read_error
+from ._body import body_bytes
 from ._kept import items, mapping
 from ._mistral_content import read_chunks
 from ._mistral_parse import parse_request
 from ._mistral_request import MistralEncoder
 from ._mistral_stream import MistralStream
-from ._openai_chat_request import body_bytes
 from ._openai_chat_wire import Body, Delta
 from .openai_chat import OpenAIChat
 

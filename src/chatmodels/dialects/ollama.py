@@ -30,11 +30,11 @@ from chatmodels._messages import AIMessage, with_body
 from chatmodels._schema_walk import is_array, is_object
 
 from ._base import Decoder, Dialect, StreamDecoder, error_body, http_error, make_error
+from ._body import body_bytes
 from ._ollama_parse import parse_request
 from ._ollama_request import Encoder
 from ._ollama_wire import Body, Said, call_id, decoder, finish_of, image_part, text, tokens_of, usage_of
 from ._open_calls import args_text
-from ._openai_chat_request import body_bytes
 
 # The places of the parts, so that a stream gives the order of the plain answer whatever comes first.
 _THINKING, _TEXT, _CALLS, _IMAGES = 0, 1, 2, 100_000

@@ -16,8 +16,9 @@ from .._json import decode_as, mend
 from .._messages import AIMessage, with_body
 from .._parts import InvalidToolCall, Part, Text, ToolCall
 from ._base import Dialect, Quirk, StreamDecoder, error_body, http_error, make_error, read_error
+from ._body import body_bytes
 from ._openai_chat_parse import RequestReader
-from ._openai_chat_request import Encoder, Profile, body_bytes
+from ._openai_chat_request import Encoder, Profile
 from ._openai_chat_stream import ChatStream, parts_of
 from ._openai_chat_wire import (
     Body,

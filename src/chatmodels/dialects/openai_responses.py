@@ -17,8 +17,8 @@ from chatmodels._parts import Part, Text
 from chatmodels._schema_walk import is_object
 
 from ._base import Dialect, Quirk, StreamDecoder, http_error, not_json
+from ._body import body_bytes
 from ._kept import items, text_or_none
-from ._openai_chat_request import body_bytes
 from ._openai_responses_items import Reading, in_message, read_item
 from ._openai_responses_parse import parse_request
 from ._openai_responses_request import Encoder, Options
