@@ -63,6 +63,7 @@ BAD_POLICIES: dict[str, list[Any]] = {
     "timeout": [0, -1, NAN, INF, "10", True, (1,), (1, 2, 3), (0, 1), {"first": 1}, {"idle": 0}, {"idle": "a"}, []],
     "max_retries": [-1, 1.5, "3", True],
     "streaming": ["yes", 1],
+    "cache": ["yes", 1, dict],
     "headers": ["a", {"a": 1}, {"a": "b\r\nc: d"}, {"a:": "b"}],
     "verify": [1, "/no/such/file.pem", []],
     "cert": [1, ("a",), ("a", "b", "c"), "/no/such/file.pem", ("/no/such.pem", "/no/such.key")],

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ._stream import AIMessageChunk
     from ._tools import tool
     from ._usage import Usage
+    from .caches import get_llm_cache, set_llm_cache
     from .chat_models import ChatLocal, ChatOpenAI
 
 _HOMES = {
@@ -51,6 +52,7 @@ _HOMES = {
     "_stream": "AIMessageChunk",
     "_tools": "tool",
     "_usage": "Usage",
+    "caches": "get_llm_cache set_llm_cache",
     "chat_models": "ChatLocal ChatOpenAI",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
@@ -93,6 +95,8 @@ __all__ = [
     "UsageError",
     "Video",
     "__version__",
+    "get_llm_cache",
+    "set_llm_cache",
     "tool",
 ]
 

@@ -106,6 +106,7 @@ class ChatModel(ManyCalls, ToolCalls, Policies, OldNames):
             streaming=bool(policy.get("streaming")),
             http=_http(policy, name),
             http_client=policy.get("http_client"),
+            layers=_cache_layers(policy.get("cache")),
             engine=own.get("engine_options") or {},
             provider_options={k: v for k, v in own.items() if k != "engine_options" and v is not None},
         )
@@ -460,6 +461,15 @@ def _http(policy: dict[str, Any], name: str) -> HTTPConfig:
         proxy = Hidden(proxy)
     verify = policy.get("verify")
     return HTTPConfig(proxy=proxy, verify=True if verify is None else verify, cert=policy.get("cert"))
+
+
+def _cache_layers(cache: Any) -> tuple[Any, ...]:
+    """What `cache=` asks for: True the process's cache, False none, a cache that one; None leaves it open."""
+    if cache is None:
+        return ()
+    from .caches import layer_of
+
+    return (layer_of(cache),)
 
 
 def _callbacks(config: Any, callbacks: Any) -> Any:

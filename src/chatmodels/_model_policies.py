@@ -11,6 +11,7 @@ from ._options import retry_of, timeouts_of
 if TYPE_CHECKING:
     from ._config import Config
     from ._layers import Layer, TryLayer
+    from .caches import Cache
 
 #: The default of an argument for which None means something.
 _AS_IT_IS: Any = ...
@@ -55,6 +56,16 @@ class Policies:
     def with_layer(self, layer: Layer | TryLayer) -> Self:
         """A model with one more policy around its calls; see `chatmodels.layers`."""
         return self._changed(layers=(*self._config.layers, layer))
+
+    def with_cache(self, cache: Cache | bool | None = None, *, ttl: float | None = None) -> Self:
+        """A model whose answers come from a cache where it has them: `with_cache()` keeps them in this process's memory,
+        `with_cache(cache)` where you say, for `ttl` seconds; `with_cache(False)` asks no cache, also not `set_llm_cache`'s.
+
+        >>> chat = ChatModel().with_cache(ttl=3600)  # doctest: +SKIP
+        """
+        from .caches import with_cache
+
+        return self._changed(layers=with_cache(self._config.layers, cache, ttl))
 
     def with_callbacks(self, *handlers: Any) -> Self:
         """A model that tells these handlers too."""

@@ -71,6 +71,7 @@ class ModelOptions(CallOptions, total=False):
     max_retries: int | None
     streaming: bool
     callbacks: list[Any] | None
+    cache: Any
     headers: dict[str, str] | None
     verify: bool | str
     cert: str | tuple[str, str] | None
@@ -274,6 +275,7 @@ POLICIES: dict[str, tuple[Any, str] | None] = {
     "max_retries": None,
     "streaming": (bool, "True or False"),
     "callbacks": None,
+    "cache": None,
     "headers": (dict[str, str], "a dict of header names and values, all str"),
     "verify": (bool | str, "True, False, or the path of a file with CA certificates"),
     "cert": (str | tuple[str, str], "the path of a client certificate, or (certificate, key)"),

@@ -1,0 +1,316 @@
+"""The cache around a call: look, else ask and keep; of identical plain calls at the same time one is made for all.
+
+Knows a store only by `Store`, which is called through effects (`Ask`). What is the same call says `_cache_key.py`, what is
+kept of an answer `_cache_record.py`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from contextvars import ContextVar
+from typing import Any, ClassVar, Protocol, Self
+
+from msgspec.structs import force_setattr
+
+from ._cache_key import Question, asked_in_words, question_of, setting_of
+from ._cache_record import Record, events_in, marked, read, worth_keeping, written
+from ._call import Call
+from ._calls import Plan, Streaming, _deliver
+from ._errors import UsageError
+from ._events import Event
+from ._flow import NOW, Ask, Flow
+from ._layers import CACHE, Inner, InnerStream, Layer, relayed
+from ._messages import AIMessage
+from ._usage import Attempt
+
+log = logging.getLogger("chatmodels")
+
+HIT, SHARED, SIMILAR = "cache hit", "shared call", "semantic cache hit"
+
+
+class Flight(Protocol):
+    """A call that is under way: `record` is its answer once it has ended, `ended` says that it has."""
+
+    record: bytes | None
+    ended: bool
+
+    def wait(self, seconds: float | None) -> None: ...
+
+    async def awaited(self, seconds: float | None) -> None: ...
+
+
+class Flights(Protocol):
+    """The calls that are under way, by key."""
+
+    def join(self, key: str) -> tuple[Flight, bool]:
+        """(the flight, does the caller lead it). Who leads must `land` it."""
+        ...
+
+    def find(self, key: str) -> Flight | None: ...
+
+    def land(self, key: str, flight: Flight, record: bytes | None) -> None:
+        """The flight has ended, with an answer or without: wake those who wait."""
+        ...
+
+
+class Store(Protocol):
+    """Where answers are kept, by key. Async calls ask it in a thread, or its `aget` and `aset` where it has them."""
+
+    #: Never waits, so that no thread is needed.
+    instant: ClassVar[bool]
+    #: Gives answers to similar questions too: it has `near` and `learn`.
+    semantic: ClassVar[bool]
+
+    @property
+    def flights(self) -> Flights: ...
+
+    def get(self, key: str) -> bytes | str | None: ...
+
+    def set(self, key: str, value: bytes, ttl: float | None) -> None: ...
+
+    def pickled(self) -> Self | None: ...
+
+
+class SemanticStore(Store, Protocol):
+    """A store that finds the answer to a similar question among those of one setting (all but the question's words)."""
+
+    def near(self, setting: str, words: str) -> tuple[Sequence[float], bytes | str | None, float]:
+        """(the words' vector, the answer to the nearest question if it is near enough, their similarity)."""
+        ...
+
+    def learn(self, setting: str, key: str, vector: Sequence[float], ttl: float | None) -> None: ...
+
+
+#: Is this code inside a call that others may be waiting for? What it asks waits for nobody: that might be for itself.
+_leading: ContextVar[bool] = ContextVar("chatmodels_leading", default=False)
+
+
+class _Asked:
+    """One question on its way: what is known of it, and what must be said on the answer."""
+
+    __slots__ = ("call", "key", "notes", "outcome", "plan", "question", "setting", "vector")
+
+    def __init__(self, plan: Plan, call: Call) -> None:
+        self.plan, self.call = plan, call
+        self.question: Question = question_of(plan, call)
+        self.key = self.question.key
+        self.notes: list[str] = []
+        self.outcome = HIT
+        self.setting: str | None = None
+        self.vector: Sequence[float] | None = None
+
+    def trouble(self, doing: str, error: Exception) -> None:
+        """The cache failed: the call goes on without it, and says so."""
+        note = f"the cache could not be {doing}: {type(error).__name__}: {error}"
+        if note not in self.notes:
+            self.notes.append(note)
+        log.warning("the cache could not be %s", doing, exc_info=True)
+
+    def marked(self, message: AIMessage) -> AIMessage:
+        provider, model = self.plan.dialect.provider, self.call.model
+        attempt = Attempt(number=1, outcome=self.outcome, provider=provider, model=model)
+        return marked(message, attempt, self.question.warnings, self.notes)
+
+    def noted(self, message: AIMessage) -> AIMessage:
+        if self.notes:
+            force_setattr(message, "warnings", (*message.warnings, *self.notes))
+        return message
+
+
+class CacheLayer(Layer):
+    """Answers from a store. `everywhere` marks the one of the whole process, which stands aside for a model's own; a layer
+    without a store is a model's word that it wants none, or, with `required`, that it wants the process's."""
+
+    rank: ClassVar[int] = CACHE
+
+    def __init__(
+        self, store: Store | None, ttl: float | None = None, *, everywhere: bool = False, required: bool = False
+    ) -> None:
+        self.store, self.ttl, self.everywhere, self.required = store, ttl, everywhere, required
+
+    def pickled(self) -> CacheLayer | None:
+        if self.store is None:
+            return self
+        store = self.store.pickled()
+        return None if store is None else CacheLayer(store, self.ttl)
+
+    def call(self, plan: Plan, call: Call, inner: Inner) -> Flow[AIMessage]:
+        store = self._acting(plan)
+        return inner(plan, call) if store is None else self._call(store, _Asked(plan, call), inner)
+
+    def stream(self, plan: Plan, call: Call, state: Streaming, inner: InnerStream) -> Flow[None]:
+        store = self._acting(plan)
+        if store is None:
+            return inner(plan, call, state)
+        return self._stream(store, _Asked(plan, call), state, inner)
+
+    def _acting(self, plan: Plan) -> Store | None:
+        """The store, when this layer is the one that serves this plan."""
+        others = [layer for layer in plan.layers if isinstance(layer, CacheLayer) and layer is not self]
+        if self.everywhere:
+            return None if any(not (o.everywhere or o.required) for o in others) else self.store
+        if self.required and not any(o.everywhere for o in others):
+            raise UsageError(
+                "cache=True asks for the cache of the whole process, and there is none: call "
+                "chatmodels.set_llm_cache(cache) first, or give the cache itself, as with_cache(cache)",
+                argument="cache",
+            )
+        return self.store
+
+    # -- plain calls
+
+    def _call(self, store: Store, asked: _Asked, inner: Inner) -> Flow[AIMessage]:
+        found = yield from _look(store, asked)
+        if found is None and not _leading.get():
+            flight = yield from _boarded(store, asked)
+            if flight is not None and flight.record is None:
+                return (yield from self._lead(store, asked, inner, flight))
+            found = None if flight is None else _readable(asked, flight.record)
+            asked.outcome = SHARED
+        if found is not None:
+            return asked.marked(found.message)
+        message = yield from inner(asked.plan, asked.call)
+        yield from self._keep(store, asked, message, None)
+        return asked.noted(message)
+
+    def _lead(self, store: Store, asked: _Asked, inner: Inner, flight: Flight) -> Flow[AIMessage]:
+        record: bytes | None = None
+        _leading.set(True)
+        try:
+            found = yield from _exact(store, asked)  # it may have been kept between the look and the boarding
+            if found is not None:
+                record = written(found.message, found.events, asked.question)
+                return asked.marked(found.message)
+            message = yield from inner(asked.plan, asked.call)
+            record = yield from self._keep(store, asked, message, None)
+            return asked.noted(message)
+        finally:
+            _leading.set(False)
+            store.flights.land(asked.key, flight, record)
+
+    # -- streams
+
+    def _stream(self, store: Store, asked: _Asked, state: Streaming, inner: InnerStream) -> Flow[None]:
+        found = yield from _look(store, asked)
+        if found is None and not _leading.get() and (flight := store.flights.find(asked.key)) is not None:
+            yield Ask(flight.wait, (asked.plan.target.timeouts.total,), flight.awaited)
+            found, asked.outcome = _readable(asked, flight.record), SHARED
+        if found is not None:
+            yield from _replayed(asked, state, found)
+            return
+        seen: list[Event] = []
+        yield from relayed(inner(asked.plan, asked.call, state), seen.extend)
+        if not state.left:
+            yield from self._keep(store, asked, state.message(), seen)
+        if asked.notes:
+            before = state.stamp
+            state.stamp = lambda message: asked.noted(message if before is None else before(message))
+
+    def _keep(self, store: Store, asked: _Asked, message: AIMessage, events: list[Event] | None) -> Flow[bytes | None]:
+        """The record of the answer, None where there can be none; it is stored if it is worth it. No answer is lost by it."""
+        if message.finish_reason is None:
+            return None
+        record: bytes | None = None
+        try:
+            record = written(message, events, asked.question)
+            if worth_keeping(asked.plan, asked.call, message):
+                yield from _put(store, asked, record, self.ttl)
+        except Exception as error:
+            asked.trouble("written", error)
+        return record
+
+
+def _put(store: Store, asked: _Asked, record: bytes, ttl: float | None) -> Flow[None]:
+    if store.instant:
+        store.set(asked.key, record, ttl)
+    else:
+        yield Ask(store.set, (asked.key, record, ttl), getattr(store, "aset", None))
+    if asked.setting is not None and asked.vector is not None:
+        similar: Any = store
+        yield Ask(similar.learn, (asked.setting, asked.key, asked.vector, ttl))
+
+
+def _look(store: Store, asked: _Asked) -> Flow[Record | None]:
+    """What the store has for this question, or for a similar one."""
+    found = yield from _exact(store, asked)
+    if found is not None or not store.semantic:
+        return found
+    words = asked_in_words(asked.call)
+    if words is None:
+        return None
+    similar: Any = store
+    asked.setting = setting_of(asked.plan, asked.call)
+    try:
+        asked.vector, data, likeness = yield Ask(similar.near, (asked.setting, words))
+    except UsageError:
+        raise
+    except Exception as error:
+        asked.trouble("read", error)
+        return None
+    found = None if data is None else _readable(asked, data)
+    if found is not None:
+        asked.outcome = SIMILAR
+        asked.notes.append(
+            f"this is the answer to a similar question (similarity {likeness:.3f}), from a semantic cache"
+        )
+    return found
+
+
+def _exact(store: Store, asked: _Asked) -> Flow[Record | None]:
+    try:
+        if store.instant:
+            data = store.get(asked.key)
+        else:
+            data = yield Ask(store.get, (asked.key,), getattr(store, "aget", None))
+    except UsageError:  # a file that is no cache: nothing was sent yet, and it will not mend itself
+        raise
+    except Exception as error:
+        asked.trouble("read", error)
+        return None
+    return None if data is None else _readable(asked, data)
+
+
+def _readable(asked: _Asked, data: bytes | str | None) -> Record | None:
+    if data is None:
+        return None
+    try:
+        return read(data)
+    except ValueError as error:
+        asked.trouble("read", error)
+        return None
+
+
+def _boarded(store: Store, asked: _Asked) -> Flow[Flight | None]:
+    """The flight that this call leads (it has no record), or one that has ended with an answer; None: go alone.
+
+    When a leader fails or is cancelled, one of those who waited leads next.
+    """
+    total = asked.plan.target.timeouts.total
+    until: float | None = None
+    while True:
+        flight, leads = store.flights.join(asked.key)
+        if leads:
+            return flight
+        now: float = yield NOW
+        if until is None and total is not None:
+            until = now + total
+        yield Ask(flight.wait, (None if until is None else until - now,), flight.awaited)
+        if flight.record is not None:
+            return flight
+        if not flight.ended:
+            return None
+
+
+def _replayed(asked: _Asked, state: Streaming, record: Record) -> Flow[None]:
+    """The recorded events as a stream; what a message says about its call is put on the folded one."""
+    kept = record.message
+
+    def stamp(message: AIMessage) -> AIMessage:
+        for one in (message, *message.alternatives):
+            force_setattr(one, "provider", kept.provider)
+        force_setattr(message, "request_id", kept.request_id)
+        return asked.marked(message)
+
+    state.stamp = stamp
+    yield from _deliver(asked.plan, events_in(record))
