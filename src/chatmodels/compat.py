@@ -21,10 +21,13 @@ from typing import Any
 _CALLBACKS = ("callbacks",)
 _SCHEMA = ("schema",)
 _MODELS = ("chat_models",)
+_CACHES = ("caches.names_2023",)
 
 #: Module of 2023 -> the modules of ours that have its names.
 MODULES: dict[str, tuple[str, ...]] = {
     "langchain": (),
+    "langchain.cache": _CACHES,
+    "langchain.globals": _CACHES,
     "langchain.chat_models": _MODELS,
     "langchain.chat_models.anthropic": _MODELS,
     "langchain.chat_models.azure_openai": _MODELS,
@@ -84,8 +87,21 @@ class _Missing(MetaPathFinder):
         raise ModuleNotFoundError(text, name="langchain", path=fullname)
 
 
+class _Root(ModuleType):
+    """The package itself: `langchain.llm_cache = InMemoryCache()` sets the cache of every model."""
+
+    @property
+    def llm_cache(self) -> Any:
+        return _home("caches").get_llm_cache()
+
+    @llm_cache.setter
+    def llm_cache(self, cache: Any) -> None:
+        _home("caches").set_llm_cache(cache)
+
+
 def _module(name: str, homes: tuple[str, ...]) -> ModuleType:
-    module = ModuleType(name, f"The names of 2023's `{name}`, from chatmodels.")
+    kind = ModuleType if "." in name else _Root
+    module = kind(name, f"The names of 2023's `{name}`, from chatmodels.")
     module.__spec__ = ModuleSpec(name, None, origin="chatmodels.compat", is_package=True)
     # A package each, so that a name that is missing is looked for as a module, and `_Missing` is asked.
     module.__path__ = []

@@ -49,8 +49,9 @@ class Cache:
     @property
     def flights(self) -> Flights:
         """The calls that are under way for this cache, in this process."""
-        found = self.__dict__.get("_flights")
-        return self.__dict__.setdefault("_flights", Flights()) if found is None else found
+        have = self.__dict__
+        found: Flights = have["_flights"] if "_flights" in have else have.setdefault("_flights", Flights())
+        return found
 
     def vectors(self, setting: str) -> list[tuple[str, bytes]]:
         """(key, vector as float32 bytes) of the answers in this setting, the newest last; for `SemanticCache`."""
