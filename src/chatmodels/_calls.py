@@ -37,7 +37,7 @@ from ._fold import Fold, fold
 from ._layers import InnerStream, Layer, TryLayer, through, through_stream, tried
 from ._messages import AIMessage
 from ._results import result_of
-from ._retry import Budget, Retry, backoff, is_retryable, retry_after
+from ._retry import Budget, Retry, backoff, retry_after, wants_again
 from ._usage import Attempt, Usage
 from .dialects._base import Dialect, request_id
 
@@ -431,7 +431,7 @@ def _wait(plan: Plan, ledger: Ledger, error: ChatModelError, now: float) -> Flow
     """Seconds to wait before the next try; None: do not try again."""
     retry = plan.retry
     tried = len(ledger.attempts)
-    if tried >= retry.attempts or not is_retryable(error):
+    if tried >= retry.attempts or not wants_again(retry, error):
         return None
     asked = getattr(error, "retry_after", None)
     if asked is not None and asked > retry.patience:

@@ -7,23 +7,42 @@ and a stream of which a part has been given out.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from email.utils import parsedate_to_datetime
+from typing import Any, TypeAlias, cast
 
 import msgspec
 
-from ._errors import ChatModelError, DeadlineError, OutOfCreditError, ProtocolError, ProviderError, TransportError
+from ._errors import (
+    BadRequestError,
+    ChatModelError,
+    DeadlineError,
+    OutOfCreditError,
+    ProtocolError,
+    ProviderError,
+    TransportError,
+    UsageError,
+)
+from ._json import is_sequence
+
+#: Which errors a policy is for: classes, or a function of the error.
+On: TypeAlias = "tuple[type[BaseException], ...] | Callable[[ChatModelError], bool]"
 
 
 class Retry(msgspec.Struct, frozen=True, kw_only=True):
     """`attempts` counts all tries. Waits are full jitter: a random share of `base` * 2^n seconds, at most `cap`.
 
     A Retry-After of the provider is waited for in full, but never more than `patience` seconds: then the error is raised.
+    `on` says which errors are tried again, in place of the rule; a passed total deadline never is. `silent` is whether
+    a provider that has said nothing in time is tried again.
     """
 
     attempts: int = 3
     base: float = 0.5
     cap: float = 20.0
     patience: float = 60.0
+    on: On | None = None
+    silent: bool = True
 
 
 class Budget:
@@ -58,6 +77,40 @@ def is_retryable(error: ChatModelError) -> bool:
     if isinstance(error, DeadlineError) and error.phase == "total":
         return False
     return isinstance(error, (TransportError, ProtocolError)) and error.retryable
+
+
+def wants_again(retry: Retry, error: ChatModelError) -> bool:
+    """Does this policy try again after this error?"""
+    if isinstance(error, DeadlineError) and error.phase in (("total",) if retry.silent else ("total", "first_token")):
+        return False
+    return is_retryable(error) if retry.on is None else wanted(retry.on, error)
+
+
+def wanted(on: On, error: ChatModelError) -> bool:
+    """Is it one of these errors? A bad request is only where that class, or one below it, is named."""
+    if not isinstance(on, tuple):
+        return bool(on(error))
+    classes = cast("tuple[type[BaseException], ...]", on)
+    if isinstance(error, BadRequestError):
+        classes = tuple(c for c in classes if issubclass(c, BadRequestError))
+    return isinstance(error, classes)
+
+
+def checked_on(on: Any) -> On:
+    """`on=` as users give it: an error class, several, or a function of an error that says yes or no."""
+    if isinstance(on, type):
+        on = (on,)
+    if is_sequence(on):
+        given: tuple[Any, ...] = tuple(on)
+        if given and all(isinstance(c, type) and issubclass(c, BaseException) for c in given):
+            return given
+    elif callable(on):
+        return cast("Callable[[ChatModelError], bool]", on)
+    raise UsageError(
+        "on is an error class, a list of them (such as [RateLimitError, OverloadedError]), or a function from an error to "
+        f"True or False; got {on!r}",
+        argument="on",
+    )
 
 
 def backoff(retry: Retry, tried: int, dice: float) -> float:
