@@ -1,0 +1,275 @@
+"""Record and replay: a layer that puts a cassette between every model and its transport, while a block runs.
+
+What is recorded are the bodies as they go over the wire. Requests for tokens (`authorise`) are never recorded, and not
+made where the answer is a recorded one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import msgspec
+
+from .._call import Call, HTTPRequest, HTTPResponse
+from .._calls import Plan, Streaming
+from .._errors import TransportError, UsageError
+from .._flow import Flow, Open, Send, Target
+from .._layers import RECORD, Inner, InnerStream, Layer, _everywhere, around, everywhere
+from .._messages import AIMessage
+from ._cassette import Cassette, Mode, Note, played
+from ._cassette_data import Failure
+
+if TYPE_CHECKING:
+    from ._paced import Paced
+
+
+@contextmanager
+def cassette(
+    path: str | os.PathLike[str],
+    mode: Mode = "once",
+    *,
+    speed: float | None = None,
+    ignore: tuple[str, ...] = (),
+    repeat: bool = False,
+) -> Generator[Cassette]:
+    """While the block runs, calls of all models are answered from the file, or recorded into it.
+
+    `mode`: "none" replays only; "once" replays where the file exists, else records; "new" replays what is there and records
+    the rest; "all" records everything anew. The file is written when the block ends, also by an error. `speed`: 1 replays in the
+    time that it took, 2 twice as fast, None at once. `ignore` names fields of the body that may differ. `repeat`: a request
+    may come more often than it was recorded.
+
+    Raises `NotRecorded` (a `UsageError`) for a request that is not in the file. It holds for every thread of the process;
+    a block inside of this one, or one in another task, has its own calls.
+    """
+    made = Cassette(path, mode, speed=speed, ignore=ignore, repeat=repeat)
+    layer = CassetteLayer(made)
+    rank = CassetteLayer.rank
+    if rank not in _everywhere:
+        everywhere(rank, layer)
+    try:
+        with around(layer):
+            yield made
+    finally:
+        if _everywhere.get(rank) is layer:
+            everywhere(rank, None)
+        made.save()
+
+
+def record(path: str | os.PathLike[str]) -> AbstractContextManager[Cassette]:
+    """While the block runs, calls of all models are recorded; the file is written anew at its end.
+
+    >>> with record("hello.json"):  # doctest: +SKIP
+    ...     chat("Hello")
+    """
+    return cassette(path, "all")
+
+
+def replay(
+    path: str | os.PathLike[str], *, speed: float | None = None, ignore: tuple[str, ...] = (), repeat: bool = False
+) -> AbstractContextManager[Cassette]:
+    """While the block runs, calls of all models are answered from the file, and nothing is sent. See `cassette`.
+
+    >>> with replay("hello.json"):  # doctest: +SKIP
+    ...     chat("Hello")
+    """
+    if not Path(path).is_file():
+        raise UsageError(f"there is no recording {os.fspath(path)!r}: make it with record()", argument="path")
+    return cassette(path, "none", speed=speed, ignore=ignore, repeat=repeat)
+
+
+class CassetteLayer(Layer):
+    """Puts the cassette in front of the transport of the plan, and of all that is sent from inside (by fallbacks)."""
+
+    rank: ClassVar[int] = RECORD + 1  # beside what else is recorded, and outside of caches
+
+    def __init__(self, made: Cassette) -> None:
+        self.cassette = made
+
+    def call(self, plan: Plan, call: Call, inner: Inner) -> Flow[AIMessage]:
+        if isinstance(plan.target.transport, CassetteTransport):  # a block inside of this one has it
+            return inner(plan, call)
+        return self._caught(inner(self._inside(plan), call))
+
+    def stream(self, plan: Plan, call: Call, state: Streaming, inner: InnerStream) -> Flow[None]:
+        if isinstance(plan.target.transport, CassetteTransport):
+            return inner(plan, call, state)
+        return self._caught(inner(self._inside(plan), call, state))
+
+    def pickled(self) -> None:
+        """Stays in its process."""
+
+    def _inside(self, plan: Plan) -> Plan:
+        return msgspec.structs.replace(plan, target=self._target(plan.target))
+
+    def _target(self, target: Target) -> Target:
+        authorise = target.authorise and Authorise(self.cassette, target)
+        return msgspec.structs.replace(
+            target, transport=CassetteTransport(self.cassette, target.transport), authorise=authorise
+        )
+
+    def _caught(self, flow: Flow[Any]) -> Flow[Any]:
+        """The flow, with what it sends by other plans (those of fallbacks) through the cassette too."""
+        try:
+            effect = next(flow)
+            while True:
+                if isinstance(effect, (Send, Open)) and _is_call(effect):
+                    effect = msgspec.structs.replace(effect, target=self._target(effect.target))
+                try:
+                    value = yield effect
+                except Exception as error:
+                    effect = flow.throw(error)
+                else:
+                    effect = flow.send(value)
+        except StopIteration as stop:
+            return stop.value
+        finally:
+            flow.close()
+
+
+def _is_call(effect: Send | Open) -> bool:
+    """Is it a call of a model that does not go through a cassette yet? (Requests for tokens are forms, and no JSON.)"""
+    return not isinstance(effect.target.transport, CassetteTransport) and effect.request.body[:1] == b"{"
+
+
+class Authorise:
+    """A target's authorisation, left out where the answer is a recorded one."""
+
+    def __init__(self, made: Cassette, target: Target) -> None:
+        self._cassette = made
+        self._target = target
+
+    def __call__(self, request: HTTPRequest) -> Flow[dict[str, str]]:
+        asked, _ = self._cassette.asked(request, self._target.headers)
+        if self._target.authorise is None or not self._cassette.records or self._cassette.has(asked):
+            return {}
+        return (yield from self._target.authorise(request))
+
+
+class CassetteTransport:
+    """Performs `Send` and `Open` from the cassette, else by the real transport, noting what comes."""
+
+    def __init__(self, made: Cassette, inner: Any) -> None:
+        self._cassette = made
+        self._inner = inner
+
+    def send(self, effect: Send) -> HTTPResponse:
+        """The whole answer."""
+        found = self._look(effect, stream=False)
+        if not isinstance(found, Noting):
+            return found.whole(effect)
+        with found.watched():
+            return found.whole(self._inner.send(effect))
+
+    async def asend(self, effect: Send) -> HTTPResponse:
+        """`send` in the async world."""
+        found = self._look(effect, stream=False)
+        if not isinstance(found, Noting):
+            return await found.awhole(effect)
+        with found.watched():
+            return found.whole(await self._inner.asend(effect))
+
+    def open(self, effect: Open) -> Any:
+        """The answer as it comes."""
+        found = self._look(effect, stream=True)
+        if not isinstance(found, Noting):
+            return found
+        with found.watched():
+            return found.opened(self._inner.open(effect))
+
+    async def aopen(self, effect: Open) -> Any:
+        """`open` in the async world."""
+        found = self._look(effect, stream=True)
+        if not isinstance(found, Noting):
+            return found
+        with found.watched():
+            return found.opened(await self._inner.aopen(effect))
+
+    def _look(self, effect: Send | Open, *, stream: bool) -> Paced | Noting:
+        asked, scrubber = self._cassette.asked(effect.request, effect.target.headers)
+        recorded = self._cassette.find(asked)
+        if recorded is not None:
+            return played(recorded, self._cassette.speed)
+        return Noting(self._cassette.note(asked, scrubber, stream))
+
+
+class Noting:
+    """A real exchange, and its note. The rest of the open response passes through."""
+
+    def __init__(self, note: Note) -> None:
+        self._one = note.recorded
+        self._began = monotonic()
+        self._real: Any = None
+
+    @property
+    def status(self) -> int:
+        return int(self._real.status)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        found: dict[str, str] = self._real.headers
+        return found
+
+    @contextmanager
+    def watched(self) -> Generator[None]:
+        """An error of the transport is noted."""
+        try:
+            yield
+        except TransportError as error:
+            self._one.failure = Failure.of(error)
+            self._one.seconds = self._one.seconds or self._now()
+            self._one.left = False
+            raise
+
+    def whole(self, response: HTTPResponse) -> HTTPResponse:
+        """A plain answer has come."""
+        self._head(response.status, response.headers)
+        self._one.pieces.append((self._one.seconds, response.body))
+        return response
+
+    def opened(self, real: Any) -> Noting:
+        """The head of a stream has come."""
+        self._real = real
+        self._head(real.status, real.headers)
+        self._one.left = True  # until it ends
+        return self
+
+    def read(self, idle: float | None, deadline: float | None, phase: str) -> bytes:
+        with self.watched():
+            return self._took(self._real.read(idle, deadline, phase))
+
+    async def aread(self, idle: float | None, deadline: float | None, phase: str) -> bytes:
+        with self.watched():
+            return self._took(await self._real.aread(idle, deadline, phase))
+
+    def finish(self) -> None:
+        self._end()
+        self._real.finish()
+
+    async def afinish(self) -> None:
+        self._end()
+        await self._real.afinish()
+
+    def abort(self) -> None:
+        self._real.abort()
+
+    def _took(self, data: bytes) -> bytes:
+        if data:
+            self._one.pieces.append((self._now(), data))
+        else:
+            self._end()
+        return data
+
+    def _end(self) -> None:
+        self._one.left = False
+
+    def _head(self, status: int, headers: dict[str, str]) -> None:
+        self._one.status, self._one.headers, self._one.seconds = status, dict(headers), self._now()
+
+    def _now(self) -> float:
+        return monotonic() - self._began
