@@ -23,23 +23,35 @@ class _Handler(BaseHTTPRequestHandler):
         """Quiet."""
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        data = self.rfile.read(int(self.headers["content-length"]))
+        if self.path.endswith("/files"):
+            self.server.uploaded = data.split(b"\r\n\r\n")[2].split(b"\r\n--")[0]
+            return self._send({"id": "file-1"})
+        if self.path.endswith("/batches"):
+            return self._send({"id": "batch_1", "status": "validating"})
+        return self._chat(json.loads(data))
+
+    def do_GET(self) -> None:
+        """The batch API: a batch ends at once."""
+        if "/batches/" in self.path:
+            return self._send({"id": "batch_1", "status": "completed", "output_file_id": "file-2"})
+        lines = [json.loads(line) for line in self.server.uploaded.splitlines()]
+        done = [
+            {"custom_id": line["custom_id"], "response": {"status_code": 200, "body": _answer(*_words(line["body"]))}}
+            for line in lines
+        ]
+        return self._send(b"\n".join(json.dumps(line).encode() for line in done))
+
+    def _chat(self, body: dict[str, Any]) -> None:
         self.server.seen.append({"path": self.path, "headers": dict(self.headers.items()), "body": body})
-        asked = json.dumps(body["messages"][-1]["content"])
-        text, given, made = next((v for k, v in ANSWERS.items() if k in asked), ("Bonjour.", 10, 3))
-        usage = {"prompt_tokens": given, "completion_tokens": made, "total_tokens": given + made}
+        text, usage = _words(body)
         if body.get("stream"):
             self._stream(text, usage)
         else:
-            self._plain(text, usage, body.get("n") or 1)
+            self._send(_answer(text, usage, body.get("n") or 1))
 
-    def _plain(self, text: str, usage: dict[str, int], n: int) -> None:
-        choices = [
-            {"index": i, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"} for i in range(n)
-        ]
-        answer = {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "gpt-3.5-turbo",
-                  "choices": choices, "usage": usage}  # fmt: skip
-        data = json.dumps(answer).encode()
+    def _send(self, body: Any) -> None:
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
         self._head("application/json", len(data))
         self.wfile.write(data)
 
@@ -62,6 +74,20 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
 
+def _words(body: dict[str, Any]) -> tuple[str, dict[str, int]]:
+    asked = json.dumps(body["messages"][-1]["content"])
+    text, given, made = next((v for k, v in ANSWERS.items() if k in asked), ("Bonjour.", 10, 3))
+    return text, {"prompt_tokens": given, "completion_tokens": made, "total_tokens": given + made}
+
+
+def _answer(text: str, usage: dict[str, int], n: int = 1) -> dict[str, Any]:
+    choices = [
+        {"index": i, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"} for i in range(n)
+    ]
+    return {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "gpt-3.5-turbo",
+            "choices": choices, "usage": usage}  # fmt: skip
+
+
 def _pieces(text: str) -> list[str]:
     words = text.split(" ")
     return [w if i == len(words) - 1 else w + " " for i, w in enumerate(words)]
@@ -76,6 +102,7 @@ class Page(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.seen: list[dict[str, Any]] = []
+        self.uploaded = b""
         self.url = f"http://127.0.0.1:{self.server_address[1]}/v1"
 
 

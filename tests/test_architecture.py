@@ -16,10 +16,10 @@ STOREYS: list[tuple[int, tuple[str, ...]]] = [
     (1, ("_errors", "_json", "_parts", "_content", "_usage", "_messages", "_inputs", "_results", "_events", "_fold",
          "_call", "_media", "_schema", "_tools", "_output", "_version", "_secret", "_pydantic")),
     (2, ("_framing", "dialects")),
-    (3, ("_flow", "_retry", "_calls", "_quirks", "_providers", "_provider_rows", "_limits", "_fallback", "_breaker", "_hedge", "_cache", "_auth", "_outputs", "_tool_loop", "_layers")),  # noqa: E501
+    (3, ("_flow", "_retry", "_calls", "_quirks", "_providers", "_provider_rows", "_limits", "_fallback", "_breaker", "_hedge", "_cache", "_auth", "_outputs", "_tool_loop", "_layers", "_jobs")),  # noqa: E501
     (4, ("_async", "_http", "_proxy", "_tls", "_local", "_engine", "_weights", "_portal", "_stream", "_drive")),
     (5, ("_config", "_credentials", "_options", "_model", "_batch", "_run_tools", "_tool_stream", "_typed", "chat_models", "schema", "callbacks", "compat",  # noqa: E501
-         "cli", "__init__", "__main__", "prompts", "caches", "testing", "batch", "integrations", "tools", "layers", "telemetry", "providers", "chains", "tokens", "prices", "_tracking", "history", "control", "ray")),
+         "cli", "__init__", "__main__", "prompts", "caches", "testing", "batch", "integrations", "tools", "layers", "jobs", "telemetry", "providers", "chains", "tokens", "prices", "_tracking", "history", "control", "ray")),
 ]  # fmt: skip
 PURE = (1, 2, 3)
 FORBIDDEN = {

@@ -190,7 +190,7 @@ def _plain(plan: Plan, call: Call) -> Flow[AIMessage]:
         return (yield from _collected(plan, call, _stream))
     request = plan.dialect.encode(call)
     ledger = Ledger(plan, call, request.warnings)
-    yield from _begin(plan, ledger)
+    yield from begin(plan, ledger)
     while True:
         ledger.request_id = None
         try:
@@ -199,7 +199,7 @@ def _plain(plan: Plan, call: Call) -> Flow[AIMessage]:
             else:
                 message = yield from _one_plain(plan, request, ledger)
         except ChatModelError as error:
-            yield from _failed(plan, ledger, error, None)
+            yield from failed(plan, ledger, error, None)
         else:
             now: float = yield NOW
             ledger.note(now, None, message.usage)
@@ -240,7 +240,7 @@ def _streamed(plan: Plan, call: Call, state: Streaming) -> Flow[None]:
 def _stream(plan: Plan, call: Call, state: Streaming) -> Flow[None]:
     request = plan.dialect.encode(call)
     ledger = state.ledger = Ledger(plan, call, request.warnings)
-    yield from _begin(plan, ledger)
+    yield from begin(plan, ledger)
     while not state.left:
         ledger.request_id = None
         state.heads.clear()
@@ -257,7 +257,7 @@ def _stream(plan: Plan, call: Call, state: Streaming) -> Flow[None]:
             so_far = fold(state.heads)
             if state.heads or isinstance(error, IncompleteStream):
                 error.partial = ledger.stamp(so_far)
-            yield from _failed(plan, ledger, error, so_far.usage)
+            yield from failed(plan, ledger, error, so_far.usage)
         except GeneratorExit:
             ledger.note(None, None, state.fold.usage, "left")
             raise
@@ -389,13 +389,14 @@ def collected(flow: Flow[None], folding: Fold) -> Flow[None]:
 # ---- tries
 
 
-def _begin(plan: Plan, ledger: Ledger) -> Flow[None]:
+def begin(plan: Plan, ledger: Ledger) -> Flow[None]:
+    """The first try begins: the deadline is set."""
     ledger.began = yield NOW
     total = plan.target.timeouts.total
     ledger.deadline = None if total is None else ledger.began + total
 
 
-def _failed(plan: Plan, ledger: Ledger, error: ChatModelError, usage: Usage | None) -> Flow[None]:
+def failed(plan: Plan, ledger: Ledger, error: ChatModelError, usage: Usage | None) -> Flow[None]:
     """A try has failed: wait and return for the next one, or raise."""
     now: float = yield NOW
     yield from _read_retry_after(error)

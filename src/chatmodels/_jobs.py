@@ -1,0 +1,205 @@
+"""Providers' own batch APIs as flows: submit many calls at once, at half price, and fetch the answers hours later.
+
+What a provider's API looks like stands in `_jobs_apis.py`. A request that could start a second, paid job is never sent twice
+unless it is sure that the first did not arrive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol
+
+import msgspec
+from msgspec.structs import force_setattr
+
+from ._auth import authorised
+from ._call import Call, HTTPRequest, HTTPResponse
+from ._calls import Ledger, Plan, begin, failed
+from ._errors import ChatModelError, ConnectError, ProtocolError, RateLimitError, UsageError
+from ._flow import Flow, Send
+from ._json import is_object, loads
+from ._messages import AIMessage, HumanMessage
+from ._usage import Attempt
+from .dialects._base import request_id
+
+State = Literal["pending", "running", "cancelling", "done", "cancelled", "expired", "failed"]
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """A batch that a provider has taken. Keep `id` (or the whole as JSON): that is all it takes to fetch the answers later."""
+
+    id: str
+    provider: str
+    model: str
+    count: int
+    label: str | None = None
+
+
+class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a job is. `state` is "pending", "running", "cancelling", "done", "cancelled", "expired" or "failed"; the counts are
+    of items, None where the provider does not say. `raw` is the provider's word. A cancelled or expired job can have answers."""
+
+    state: State
+    total: int | None = None
+    succeeded: int | None = None
+    failed: int | None = None
+    error: str | None = None
+    raw: dict[str, Any] = {}
+
+    @property
+    def ended(self) -> bool:
+        """Nothing more will come."""
+        return self.state not in ("pending", "running", "cancelling")
+
+
+class Item(msgspec.Struct, frozen=True):
+    """One call of a job: its id, which comes back with its answer, and the call."""
+
+    id: str
+    call: Call
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """One result as a provider's API gives it: the item's id, and a whole HTTP answer in its dialect."""
+
+    id: str
+    response: HTTPResponse
+    request_id: str | None = None
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What one job may hold: items, and bytes of all requests together."""
+
+    items: int
+    size: int
+
+
+class JobsAPI(Protocol):
+    """One provider's batch API. The flows give and take plain values; sending is `exchange`'s."""
+
+    limits: Limits
+
+    def submit(self, plan: Plan, items: Sequence[Item], label: str | None) -> Flow[str]:
+        """Hand the calls over -> the job's id."""
+        ...
+
+    def status(self, plan: Plan, job: str) -> Flow[JobStatus]:
+        """How far it is."""
+        ...
+
+    def results(self, plan: Plan, job: str, status: JobStatus) -> Flow[list[Line]]:
+        """The results of a job that has ended with this status, in any order."""
+        ...
+
+    def cancel(self, plan: Plan, job: str) -> Flow[JobStatus]:
+        """Stop it."""
+        ...
+
+
+def submit_flow(api: JobsAPI, plan: Plan, items: Sequence[Item], label: str | None) -> Flow[Job]:
+    """Hand the calls over as one job."""
+    _check(items, api.limits)
+    model = items[0].call.model
+    job = yield from api.submit(plan, items, label)
+    return Job(id=job, provider=plan.dialect.provider, model=model, count=len(items), label=label)
+
+
+def _check(items: Sequence[Item], limits: Limits) -> None:
+    if not items:
+        raise UsageError("a job needs at least one input", argument="inputs")
+    if len(items) > limits.items:
+        raise UsageError(
+            f"a job holds at most {limits.items:,} inputs here, not {len(items):,}: submit them in several jobs (`chunks`)",
+            argument="inputs",
+        )
+    ids = [item.id for item in items]
+    if len(set(ids)) != len(ids):
+        twice = next(i for i in ids if ids.count(i) > 1)
+        raise UsageError(f"two inputs have the id {twice!r}: results are told apart by it", argument="ids")
+    models = {item.call.model for item in items}
+    if len(models) > 1:
+        raise UsageError(f"the inputs of a job go to one model, not to {sorted(models)}", argument="inputs")
+
+
+def results_flow(api: JobsAPI, plan: Plan, job: Job) -> Flow[dict[str, AIMessage | ChatModelError]]:
+    """The answers of a job that has ended, by item id: a message, or the error of that item."""
+    status = yield from api.status(plan, job.id)
+    if not status.ended:
+        raise UsageError(f"job {job.id} has not ended, it is {status.state}: wait for it first", argument="job")
+    lines: list[Line] = yield from api.results(plan, job.id, status)
+    return {line.id: _read(plan, job, line) for line in lines}
+
+
+def _read(plan: Plan, job: Job, line: Line) -> AIMessage | ChatModelError:
+    """One result through the dialect that a plain answer goes through."""
+    response = line.response
+    found: AIMessage | ChatModelError
+    try:
+        found = plan.dialect.decode(response) if response.status < 300 else plan.dialect.decode_error(response)
+    except ChatModelError as error:
+        found = error
+    attempt = Attempt(
+        number=1,
+        provider=job.provider,
+        model=job.model,
+        status=response.status,
+        request_id=line.request_id,
+        outcome="ok" if isinstance(found, AIMessage) else type(found).__name__,
+        usage=found.usage if isinstance(found, AIMessage) else None,
+    )
+    if isinstance(found, AIMessage):
+        force_setattr(found, "provider", job.provider)
+        force_setattr(found, "request_id", line.request_id)
+        force_setattr(found, "attempts", (attempt,))
+        return found
+    found.provider, found.model, found.attempts = job.provider, job.model, (attempt,)
+    found.request_id = found.request_id or line.request_id
+    return found
+
+
+# ---- sending
+
+#: A call whose headers are those of every request of a dialect (a version, for instance).
+_ANY = Call(model="any", messages=(HumanMessage("any"),))
+
+
+def exchange(plan: Plan, request: HTTPRequest, *, once: bool = False) -> Flow[HTTPResponse]:
+    """Send a request of the API and give its answer, tried again as calls are; with `once` only where it surely did not arrive."""
+    headers = {**plan.dialect.encode(_ANY).headers, **request.headers}
+    request = msgspec.structs.replace(request, headers=headers)
+    ledger = Ledger(plan, Call(model=request.path, messages=()), ())
+    yield from begin(plan, ledger)
+    while True:
+        try:
+            signed = request if plan.target.authorise is None else (yield from authorised(plan.target, request))
+            response: HTTPResponse = yield Send(plan.target, signed, ledger.deadline)
+            ledger.request_id = request_id(response.headers)
+            if response.status >= 300:
+                raise plan.dialect.decode_error(response)
+            return response
+        except ChatModelError as error:
+            if once and not isinstance(error, (ConnectError, RateLimitError)):
+                raise ledger.blame(error) from None
+            yield from failed(plan, ledger, error, None)
+
+
+def asked(plan: Plan, request: HTTPRequest, *, once: bool = False) -> Flow[dict[str, Any]]:
+    """`exchange` where the answer is a JSON object."""
+    response = yield from exchange(plan, request, once=once)
+    return parsed(response.body, f"{plan.dialect.provider}: the batch")
+
+
+def parsed(body: bytes, what: str) -> dict[str, Any]:
+    """The JSON object in these bytes."""
+    try:
+        found = loads(body)
+    except ValueError as error:
+        raise ProtocolError(f"{what} is not JSON") from error
+    if not is_object(found):
+        raise ProtocolError(f"{what} is no JSON object")
+    return found
+
+
+def refusal(status: int, body: Any) -> HTTPResponse:
+    """An error of one item, as the answer that the dialect reads."""
+    return HTTPResponse(status=status, body=msgspec.json.encode(body))
