@@ -11,6 +11,7 @@ from ._batch import agather, checked, finished, gather
 from ._call import Call
 from ._drive import arun, run
 from ._errors import UsageError
+from ._events import Restarted
 from ._flow import Flow
 from ._inputs import Input
 from ._json import is_object
@@ -135,6 +136,8 @@ class _Reading(Generic[T]):
 
     def take(self, chunk: AIMessageChunk) -> bool:
         """Read a chunk; True when it brought something of the value."""
+        if isinstance(chunk.event, Restarted):
+            self._partial = PartialJSON()
         text = chunk.text or "".join(c.args for c in chunk.tool_call_chunks)
         if not text:
             return False
