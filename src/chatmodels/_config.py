@@ -161,6 +161,8 @@ def transport_of(config: Config, row: Provider) -> Any:
         from ._local import local_transport
 
         return local_transport(config.model, config.engine)
+    if ":" in row.transport:
+        return load(row.transport)(config)
     if config.http_client is not None:
         from ._http_client import client_transport
 

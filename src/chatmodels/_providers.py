@@ -26,7 +26,8 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     further keyword arguments of the model class that go to the dialect (`env` may name variables for them too).
     `keyless` says how requests go without a key: "aws" (Signature V4), "google" or "azure" (their tokens). `exchange` says
     that the key is exchanged for a token first, and how ("ibm", "gigachat", "sap"); `auth_takes` lists the keyword arguments
-    that this needs. `docs` is the page the row was written from, and `checked` the month.
+    that this needs. `transport` is "http", "local", or "module:function", which makes the transport from a model's configuration.
+    `docs` is the page the row was written from, and `checked` the month.
     """
 
     name: str
