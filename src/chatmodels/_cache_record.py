@@ -12,8 +12,10 @@ from msgspec.structs import force_setattr
 
 from ._cache_key import VERSION, Question
 from ._call import Call
+from ._errors import OutputError
 from ._events import Event
 from ._messages import AIMessage
+from ._outputs import value_of
 from ._usage import Attempt
 from .dialects._base import events_of
 
@@ -56,12 +58,23 @@ def read(data: bytes | str) -> Record | None:
 
 
 def worth_keeping(plan: Plan, call: Call, message: AIMessage) -> bool:
-    """Is the answer whole, and from the model that was asked (not from one that stood in for it)?"""
+    """Is the answer whole, of the type that was asked for, and from the model that was asked (not from a stand-in)?"""
     if message.attempts:
         last = message.attempts[-1]
         if last.outcome != "ok" or last.model != call.model or last.provider != plan.dialect.provider:
             return False
-    return all(map(_is_whole, (message, *message.alternatives)))
+    return all(map(_is_whole, (message, *message.alternatives))) and _fits(call, message)
+
+
+def _fits(call: Call, message: AIMessage) -> bool:
+    """An answer that is not of the asked type would be given again for ever."""
+    if call.output is None:
+        return True
+    try:
+        value_of(call.output, message)
+    except OutputError:
+        return False
+    return True
 
 
 def _is_whole(message: AIMessage) -> bool:

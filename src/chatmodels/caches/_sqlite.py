@@ -172,10 +172,9 @@ def _opened(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
     try:
         _patiently(lambda: _make(connection, path))
+        _check_tables(connection, path)
         _patiently(lambda: connection.execute("PRAGMA journal_mode = WAL").fetchone())
         connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("SELECT key, value, expires FROM answers LIMIT 1").fetchone()
-        connection.execute("SELECT setting, key, vector FROM vectors LIMIT 1").fetchone()
     except BaseException:
         connection.close()
         raise
@@ -223,6 +222,16 @@ def _make(connection: sqlite3.Connection, path: Path) -> None:
     except BaseException:
         connection.execute("ROLLBACK")
         raise
+
+
+def _check_tables(connection: sqlite3.Connection, path: Path) -> None:
+    try:
+        connection.execute("SELECT key, value, expires FROM answers LIMIT 1").fetchone()
+        connection.execute("SELECT setting, key, vector FROM vectors LIMIT 1").fetchone()
+    except sqlite3.OperationalError as error:
+        if _code(error) != sqlite3.SQLITE_ERROR:
+            raise
+        raise _not_usable(path, f"it is damaged ({error})") from error
 
 
 def _patiently(step: Callable[[], T]) -> T:
