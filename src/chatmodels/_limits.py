@@ -91,11 +91,8 @@ class Limits(TryLayer):
         return self
 
     def _need(self, call: Call, given: int) -> int:
-        limit = self.limiter.tokens_per_minute
-        if limit is None:
-            return given
-        need = given + output_tokens(call, self.limiter.expected)
-        if call.settings.max_tokens is None:  # a guess of ours must not make a call impossible
+        need, limit = given + output_tokens(call, self.limiter.expected), self.limiter.tokens_per_minute
+        if limit is not None and call.settings.max_tokens is None:  # a guess of ours must not make a call impossible
             need = max(given, min(need, limit))
         return max(1, need)
 
