@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from .._call import Call
 from .._errors import ChatModelError, ConnectError, DeadlineError, TransportError, UsageError
 from .._events import End, Event, PartDone, ReasoningDelta, Start, TextDelta, ToolCallDelta
+from .._json import dumps_text
 from .._messages import AIMessage
 from .._parts import InvalidToolCall, Part, ToolCall
 from .._stream import AIMessageChunk
@@ -125,12 +126,29 @@ def pieces_of(message: AIMessage, size: int | None) -> Iterator[Event]:
         if isinstance(event, (TextDelta, ReasoningDelta)):
             for text in cut_up(event.text, size):
                 yield replace(event, text=text)
-        elif isinstance(event, ToolCallDelta) and size is not None:
-            yield replace(event, args="")
-            for args in cut_up(event.args, size):
-                yield ToolCallDelta(event.index, args=args, choice=event.choice)
-        else:
+            continue
+        delta = _as_delta(event) if isinstance(event, PartDone) else event
+        if isinstance(delta, ToolCallDelta):
+            yield from _call_pieces(delta, size)
+        if not isinstance(event, ToolCallDelta):
             yield event
+
+
+def _call_pieces(delta: ToolCallDelta, size: int | None) -> Iterator[Event]:
+    if size is None:
+        yield delta
+        return
+    yield replace(delta, args="")
+    for args in cut_up(delta.args, size):
+        yield ToolCallDelta(delta.index, args=args, choice=delta.choice)
+
+
+def _as_delta(done: PartDone) -> ToolCallDelta | None:
+    """A tool call that was made by hand, as those of a model come; the part itself follows, so that nothing of it is lost."""
+    part = done.part
+    if not isinstance(part, ToolCall) or part.custom:
+        return None
+    return ToolCallDelta(done.index, part.id, part.name, dumps_text(part.args), done.choice)
 
 
 def cut_up(text: str, size: int | None) -> list[str]:

@@ -1,0 +1,124 @@
+"""A person as a model: what is shown, how the answer is read, tools, and the names of 2023."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+
+from chatmodels import AIMessage, HumanMessage, ProviderError, SystemMessage, ToolCall, ToolMessage
+from chatmodels.testing import ChatHuman, HumanInputChatModel
+
+from ..conftest import World
+
+TALK = [
+    SystemMessage("Be brief."),
+    HumanMessage("Two\nlines"),
+    AIMessage([ToolCall("c1", "f", {"a": 1})]),
+    ToolMessage("ok", tool_call_id="c1"),
+]
+SHOWN = """
+======= start of message =======
+
+role: system
+content: Be brief.
+
+role: user
+content: |
+  Two
+  lines
+
+role: assistant
+content: \ncall: {"name":"f","args":{"a":1}}
+
+role: tool
+tool_call_id: c1
+content: ok
+
+======= end of message =======
+
+"""
+
+
+def typed(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+
+
+def test_the_terminal(world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    typed(monkeypatch, "First line\nsecond\n\nnot read\n")
+    answer = world.call(ChatHuman(), TALK)
+    assert answer.text == "First line\nsecond"
+    assert (answer.model, answer.finish_reason) == ("human", "stop")
+    assert capsys.readouterr().out == SHOWN
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "stop", "answer"),
+    [
+        ("a\n\nb\nEND\nc\n", {"end": "END"}, None, "a\n\nb"),
+        ("a\nb. STOP c\nd\n", {}, ["STOP", "never"], "a\nb. "),
+        ("no end", {}, None, "no end"),
+        ("\n", {}, None, ""),
+    ],
+    ids=["a mark of one's own", "a stop sequence", "the end of the input", "nothing said"],
+)
+def test_where_an_answer_ends(
+    text: str, options: Any, stop: Any, answer: str, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    typed(monkeypatch, text)
+    assert ChatHuman(**options)("?", stop=stop).text == answer
+
+
+def test_no_input_is_an_error_that_is_not_tried_again(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    typed(monkeypatch, "")
+    with pytest.raises(ProviderError, match="ended without an answer") as caught:
+        ChatHuman()("?")
+    assert len(caught.value.attempts) == 1
+
+
+def test_any_callable(capsys: pytest.CaptureFixture[str]) -> None:
+    shown: list[Any] = []
+    chat = ChatHuman(lambda messages: messages[-1].text + "!", show=shown.append)
+    assert chat("Hello").text == "Hello!"
+    assert [c.text for c in chat.stream("Hello you") if c.text] == ["Hello ", "you!"]
+    assert [len(m) for m in shown] == [1, 1]
+    assert capsys.readouterr().out == ""
+
+
+def weather(city: str) -> str:
+    """The weather."""
+    return city
+
+
+@pytest.mark.parametrize(
+    ("said", "calls"),
+    [
+        ('{"name": "weather", "args": {"city": "Oslo"}}', [("call_1", "weather", {"city": "Oslo"})]),
+        ('[{"name": "weather", "id": "x"}, {"name": "weather"}]', [("x", "weather", {}), ("call_2", "weather", {})]),
+        ('{"name": "unknown"}', []),
+        ('{"broken', []),
+        ("[]", []),
+        ("Sunny.", []),
+    ],
+)
+def test_tool_calls_as_json(said: str, calls: list[Any]) -> None:
+    answer = ChatHuman(lambda messages: said).with_tools(weather)("?")
+    assert [(c.id, c.name, c.args) for c in answer.tool_calls] == calls
+    assert answer.text == ("" if calls else said)
+    assert ChatHuman(lambda messages: said)("?").text == said
+
+
+def test_the_names_of_2023(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    shown: list[Any] = []
+    chat = HumanInputChatModel(
+        input_func=lambda messages, stop, mark: f"{messages[0].text}{mark} {stop}",
+        message_func=lambda messages, indent: shown.append((len(messages), indent)),
+        input_kwargs={"mark": "?"},
+        message_kwargs={"indent": 2},
+    )
+    assert chat("Hi", stop=["x"]).text == "Hi? ['x']"
+    assert shown == [(1, 2)]
+    typed(monkeypatch, "yes\n\n")
+    assert HumanInputChatModel()("Hi").text == "yes"
+    assert "content: Hi" in capsys.readouterr().out
