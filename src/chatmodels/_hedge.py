@@ -59,10 +59,11 @@ class Watch(TryLayer):
 
     def __init__(self) -> None:
         self.ledger: Ledger | None = None
+        self.noted = 0  # tries in the ledger when the newest began
 
     def attempt(self, plan: Plan, call: Call, ledger: Ledger, inner: Callable[[], Flow[Any]]) -> Flow[Any]:
         """One try, as it is."""
-        self.ledger = ledger
+        self.ledger, self.noted = ledger, len(ledger.attempts)
         return inner()
 
     def given_up(self, now: float) -> tuple[Attempt, ...]:
@@ -73,6 +74,8 @@ class Watch(TryLayer):
         done = list(ledger.attempts)
         if done and done[-1].outcome == "left":  # a stream books that itself
             return (*done[:-1], msgspec.structs.replace(done[-1], outcome="cancelled", seconds=now - ledger.began))
+        if len(done) > self.noted:  # it was waiting for its next try
+            return tuple(done)
         under_way = Attempt(
             number=len(done) + 1,
             outcome="cancelled",
@@ -196,7 +199,6 @@ class Hedge(Layer):
         try:
             yield from _resumed(winner)
         except ChatModelError as error:
-            state.stamp = outer
             error.attempts = renumbered(losers, error.attempts)
             raise
 

@@ -22,8 +22,8 @@ from .._hedge import Lane, Race, Runners
 PARTING = 0.25
 
 
-class Cancelled(Exception):
-    """The lane was given up."""
+class Cancelled(BaseException):
+    """The lane was given up. No `Exception`: its flow is not told, it is closed."""
 
 
 # ---- in threads
@@ -116,7 +116,8 @@ def _advance(lane: Lane, asleep: threading.Event) -> None:
 
 def _perform(lane: Lane, effect: Any, asleep: threading.Event) -> Any:
     if isinstance(effect, Sleep):
-        asleep.wait(effect.seconds)
+        if asleep.wait(effect.seconds):
+            raise Cancelled
         return None
     if not isinstance(effect, Send):
         lane.sent = lane.sent or isinstance(effect, Open)

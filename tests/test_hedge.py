@@ -1,0 +1,236 @@
+"""Hedging: a second try beside a silent first one; the first to answer wins, the other's connection is closed, both are booked."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from chatmodels import ChatModel, DeadlineError, IncompleteStream, OverloadedError, UsageError
+from chatmodels.control import Limiter
+
+from .conftest import World, chat
+from .servers import Server, either, error, event, events, plain, raw, silent, sse
+from .servers import answer as body
+
+
+def outcomes(message: Any) -> list[str]:
+    assert [a.number for a in message.attempts] == list(range(1, len(message.attempts) + 1))
+    return [a.outcome for a in message.attempts]
+
+
+def test_the_first_to_answer_wins_and_the_other_is_closed(world: World, server: Server) -> None:
+    route = server.route(silent(9), plain(body("second")))
+    message = world.call(chat(route).with_hedge(after=0.02))
+    assert message.text == "second"
+    assert outcomes(message) == ["cancelled", "ok"]
+    lost, won = message.attempts
+    assert (lost.provider, lost.usage, won.usage is not None) == ("openai", None, True)
+    assert lost.seconds >= 0.02
+    assert route.wait_left() - route.requests[1].time < 2
+    assert len(route.requests) == 2
+
+
+def test_the_first_stream_that_begins_wins(world: World, server: Server) -> None:
+    head = event({"role": "assistant", "content": ""})
+    route = server.route(sse([head], gap=0, end=False), sse(events("sec", "ond")))
+    found = world.read(chat(route).with_hedge(after=0.02))
+    assert (found.error, found.texts) == (None, ["sec", "ond"])
+    message = found.stream.message
+    assert (message.text, message.finish_reason) == ("second", "stop")
+    assert outcomes(message) == ["cancelled", "ok"]
+    assert [a.request_id for a in message.attempts] == ["req_1", "req_1"]
+    route.wait_left()
+
+
+def test_a_quick_answer_is_not_hedged(server: Server) -> None:
+    world = World("sync")
+    route = server.route(either("a", "b"))
+    model = chat(route).with_hedge(after=5)
+    assert outcomes(world.call(model)) == ["ok"]
+    assert world.read(model).texts == ["a", "b"]
+    assert len(route.requests) == 2
+
+
+def test_an_answer_that_has_begun_is_not_hedged(world: World, server: Server) -> None:
+    data = b'{"choices": [{"message": {"role": "assistant", "content": "slow"}, "finish_reason": "stop"}]}'
+
+    def script(exchange: Any) -> None:
+        exchange.head(200, {"content-type": "application/json", "content-length": str(len(data))})
+        exchange.send(data[:5])
+        exchange.wait(0.05)
+        exchange.send(data[5:])
+
+    route = server.route(script)
+    assert world.call(chat(route).with_hedge(after=0.02)).text == "slow"
+    assert len(route.requests) == 1
+
+
+def test_the_first_may_still_win(world: World, server: Server) -> None:
+    route = server.route(plain(body("first"), after=0.05), silent(9))
+    message = world.call(chat(route).with_hedge(after=0.02))
+    assert message.text == "first"
+    assert outcomes(message) == ["cancelled", "ok"]
+    route.wait_left()
+
+
+def test_when_one_fails_the_other_is_waited_for(server: Server) -> None:
+    world = World("asyncio")
+    route = server.route(plain(body("late"), after=0.05), error(500))
+    message = world.call(chat(route).with_hedge(after=0.02))
+    assert (message.text, outcomes(message)) == ("late", ["OverloadedError", "ok"])
+
+
+def test_when_both_fail_the_first_error_has_all_tries(server: Server) -> None:
+    world = World("sync")
+
+    def late(exchange: Any) -> None:
+        exchange.wait(0.04)
+        raw(b"", "rst")(exchange)
+
+    (failed,) = world.calls(chat(server.route(late, error(503))).with_hedge(after=0.02), 1)
+    found = world.read(chat(server.route(late, error(503))).with_hedge(after=0.02))
+    for one in (failed, found.error):
+        assert type(one).__name__ == "TransportError"
+        assert outcomes(one) == ["OverloadedError", "TransportError"]
+
+
+def test_a_failure_before_the_delay_is_raised_at_once(server: Server) -> None:
+    world = World("asyncio")
+    route = server.route(error(500))
+    (failed,) = world.calls(chat(route).with_hedge(after=5), 1)
+    assert isinstance(failed, OverloadedError)
+    assert isinstance(world.read(chat(route).with_hedge(after=5)).error, OverloadedError)
+
+
+def test_another_model_may_be_the_second(world: World, server: Server) -> None:
+    slow, quick = server.route(silent(9)), server.route(either("other"))
+    other = chat(quick, model_name="other", temperature=0.5)
+    model = chat(slow).with_hedge(after=0.02, other=other)
+    assert world.call(model).text == "other"
+    found = world.read(model)
+    assert found.text == "other"
+    assert [a.model for a in found.stream.message.attempts] == [chat(slow).model, "other"]
+    assert [r.json["model"] for r in quick.requests] == ["other"] * 2
+    assert quick.requests[0].json["temperature"] == 0.5
+    slow.wait_left(2)
+
+
+def test_most(server: Server) -> None:
+    world = World("asyncio")
+    route = server.route(silent(9), silent(9), plain(body("third")))
+    message = world.call(chat(route).with_hedge(after=0.02, most=2))
+    assert (message.text, outcomes(message)) == ("third", ["cancelled", "cancelled", "ok"])
+    route.wait_left(2)
+
+
+def test_retries_are_inside(server: Server) -> None:
+    world = World("sync")
+    route = server.route(error(500), silent(9), plain(body("third")))
+    model = chat(route, max_retries=2).with_retry(base=0).with_hedge(after=0.05)
+    assert outcomes(world.call(model)) == ["OverloadedError", "cancelled", "ok"]
+
+
+def test_a_loser_that_waits_to_try_again_is_given_up(world: World, server: Server) -> None:
+    route = server.route(error(429, headers={"retry-after": "9"}), plain(body("second")))
+    began = time.monotonic()
+    message = world.call(chat(route, max_retries=2).with_hedge(after=0.05))
+    assert message.text == "second"
+    assert time.monotonic() - began < 3
+    assert outcomes(message) == ["RateLimitError", "ok"]
+
+
+def test_the_winner_s_stream_may_break_and_be_left(world: World, server: Server) -> None:
+    route = server.route(silent(9), sse(events("a", "b")[:2]))
+    found = world.read(chat(route).with_hedge(after=0.02))
+    assert isinstance(found.error, IncompleteStream)
+    assert found.error.message.text == "a"
+    assert outcomes(found.error) == outcomes(found.stream.message) == ["cancelled", "IncompleteStream"]
+    route = server.route(silent(9), sse(events(*"abcd"), gap=0.05))
+    found = world.read(chat(route).with_hedge(after=0.02), most=1)
+    assert found.texts == ["a"]
+    assert outcomes(found.stream.message) == ["cancelled", "left"]
+    route.wait_left(2)
+
+
+def test_the_deadline_holds_for_both(server: Server) -> None:
+    world = World("asyncio")
+    route = server.route(silent(9))
+    began = time.monotonic()
+    (failed,) = world.calls(chat(route, timeout=0.08).with_hedge(after=0.02), 1)
+    assert isinstance(failed, DeadlineError)
+    assert time.monotonic() - began < 3
+    assert len(outcomes(failed)) == 2
+    assert "DeadlineError" in outcomes(failed)
+
+
+def test_closing_from_another_thread_while_nothing_has_come(server: Server) -> None:
+    route = server.route(silent(9))
+    stream = chat(route).with_hedge(after=0.02).stream("hi")
+
+    def close() -> None:
+        route.wait_for_requests(2)
+        time.sleep(0.02)
+        stream.close()
+
+    closer = threading.Thread(target=close)
+    closer.start()
+    assert list(stream) == []
+    closer.join()
+    route.wait_left(2)
+    assert stream.message.finish_reason is None
+    assert len(stream.message.attempts) == 2
+
+
+async def test_cancelling_closes_both(server: Server) -> None:
+    route = server.route(silent(9))
+    task = asyncio.create_task(chat(route).with_hedge(after=0.02).ainvoke("hi"))
+    await asyncio.to_thread(route.wait_for_requests, 2)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.to_thread(route.wait_left, 2)
+
+
+def test_in_a_batch_with_limits_and_a_fallback(server: Server) -> None:
+    limiter = Limiter(max_concurrency=8)
+    slow = server.route(silent(9))
+    model = chat(slow).with_limits(shared=limiter).with_hedge(after=0.02, other=chat(server.route(error(500))))
+    first = model.with_timeouts(total=0.08)
+    with pytest.raises(DeadlineError):
+        first("hi")
+    quick = model.with_timeouts(first_token=0.06).with_fallback(chat(server.route(either("last"))))
+    assert [m.text for m in quick.batch(["a", "b"])] == ["last"] * 2
+    assert quick.stream("c").until_done().text == "last"
+    assert limiter.running == 0
+
+
+def test_time_in_the_line_is_not_silence(server: Server) -> None:
+    route = server.route(plain(after=0.1), plain())
+    model = chat(route).with_limits(max_concurrency=1).with_hedge(after=0.05)
+    other = threading.Thread(target=lambda: chat(route)("first"))
+    inside = threading.Thread(target=lambda: model.with_timeouts(total=5)("one"))
+    other.start()
+    route.wait_for_requests(1)
+    inside.start()
+    other.join()
+    inside.join()
+    assert len(route.requests) == 2
+
+
+def test_it_pickles_and_wrong_arguments() -> None:
+    model = ChatModel("local")
+    again = pickle.loads(pickle.dumps(model.with_hedge(after=1, other=model)))
+    assert again._config.layers[0].after == 1
+    for wrong in (
+        lambda: model.with_hedge(after=-1),
+        lambda: model.with_hedge(after="1"),  # type: ignore[arg-type]
+        lambda: model.with_hedge(after=1, most=0),
+        lambda: model.with_hedge(after=1, other=7),
+    ):
+        with pytest.raises(UsageError):
+            wrong()
