@@ -446,18 +446,85 @@ def test_a_cut_answer_is_shared_and_not_kept(server: Server) -> None:
     assert not model("hi").from_cache
 
 
-def test_a_stream_joins_a_plain_call_and_waits_for_no_stream(server: Server) -> None:
-    route = server.route(plain(after=0.15), sse(events("a", "b")))
+def test_streams_and_plain_calls_share_one_call(world: World, server: Server) -> None:
+    route = server.route(sse(events("a", "b"), gap=0.02))
+    model = cached(route)
+    with ThreadPoolExecutor(6) as pool:
+        jobs = [pool.submit(world.read, model) for _ in range(5)]
+        route.wait_for_requests(1)
+        jobs.append(pool.submit(world.read, model.with_settings(stop=None)))
+        found = [job.result(10) for job in jobs]
+        plainly = world.call(model)
+    assert [(r.error, r.texts) for r in found] == [(None, ["a", "b"])] * 6
+    assert len(route.requests) == 1
+    outcomes = [r.stream.message.attempts[0].outcome for r in found]
+    assert outcomes.count("ok") == 1
+    assert plainly.text == "ab"
+
+
+def test_a_stream_joins_a_plain_call(world: World, server: Server) -> None:
+    route = server.route(plain(after=0.1))
     model = cached(route)
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(model, "hi")
         route.wait_for_requests(1)
-        joined = model.stream("hi").until_done()
+        joined = world.read(model).stream.message
         assert joined.text == first.result().text
     assert joined.attempts[0].outcome == "shared call"
-    with model.stream("other") as one, model.stream("other") as two:
-        assert [next(one).event, next(two).event]  # the first reader is not at its end, and may never be
-    assert len(route.requests) == 3
+    assert len(route.requests) == 1
+
+
+def test_nobody_waits_long_for_a_reader_who_does_not_read(world: World, server: Server) -> None:
+    """Not the reader itself either, who asks the same thing in the middle of its loop."""
+    route = server.route(sse(events("a", "b")))
+    model = cached(route)
+    stream = model.stream("hi")
+    assert next(stream).event
+    assert world.read(model).texts == ["a", "b"]
+    assert world.call(model).from_cache
+    assert len(route.requests) == 2
+    assert stream.until_done().text == "ab"
+
+
+def test_a_handler_that_asks_in_the_middle_of_a_stream(server: Server) -> None:
+    inside: list[AIMessage] = []
+
+    class Handler:
+        raise_error = True
+
+        def on_llm_new_token(self, *args: Any, **kw: Any) -> None:
+            if not inside:
+                inside.append(model("hi"))
+
+    model = cached(server.route(BOTH))
+    assert model.stream("hi", callbacks=[Handler()]).until_done().text == inside[0].text == "Bonjour"
+
+
+def test_when_a_reader_leaves_one_of_the_others_goes_next(server: Server) -> None:
+    route = server.route(sse([event({"content": "a"})] * 9, end=False), BOTH)
+    model = cached(route)
+    stream = model.stream("hi")
+    next(stream)
+    with ThreadPoolExecutor(3) as pool:
+        others = [pool.submit(model.stream("hi").until_done) for _ in range(3)]
+        stream.close()
+        assert {job.result(5).text for job in others} == {"Bonjour"}
+    assert len(route.requests) == 2
+
+
+def test_a_stream_that_waits_can_be_left(server: Server) -> None:
+    route = server.route(plain(after=0.3))
+    model = cached(route)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(model, "hi")
+        route.wait_for_requests(1)
+        stream = model.stream("hi")
+        waiting = pool.submit(list, stream)
+        time.sleep(0.05)
+        stream.close()
+        assert waiting.result(5) == []
+        assert not first.done()
+    assert len(route.requests) == 1
 
 
 def test_when_the_leader_fails_one_of_the_others_goes_next(world: World, server: Server) -> None:

@@ -1,57 +1,32 @@
-"""The cache around a call: look, else ask and keep; of identical plain calls at the same time one is made for all.
+"""The cache around a call: look, else ask and keep; of identical calls at the same time one is made for all.
 
 Knows a store only by `Store`, which is called through effects (`Ask`). What is the same call says `_cache_key.py`, what is
-kept of an answer `_cache_record.py`.
+kept of an answer `_cache_record.py`, who waits for whom `_cache_flights.py`.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from contextvars import ContextVar
 from typing import Any, ClassVar, Protocol, Self
 
 from msgspec.structs import force_setattr
 
+from ._cache_flights import Flight, Flights, boarded, leading, watched
 from ._cache_key import Question, asked_in_words, question_of, setting_of
 from ._cache_record import Record, events_in, marked, read, worth_keeping, written
 from ._call import Call
 from ._calls import Plan, Streaming, _deliver
 from ._errors import UsageError
 from ._events import Event
-from ._flow import NOW, Ask, Flow
-from ._layers import CACHE, Inner, InnerStream, Layer, relayed
+from ._flow import Ask, Flow
+from ._layers import CACHE, Inner, InnerStream, Layer
 from ._messages import AIMessage
 from ._usage import Attempt
 
 log = logging.getLogger("chatmodels")
 
 HIT, SHARED, SIMILAR = "cache hit", "shared call", "semantic cache hit"
-
-
-class Flight(Protocol):
-    """A call that is under way: `record` is its answer once it has ended, `ended` says that it has."""
-
-    record: bytes | None
-    ended: bool
-
-    def wait(self, seconds: float | None) -> None: ...
-
-    async def awaited(self, seconds: float | None) -> None: ...
-
-
-class Flights(Protocol):
-    """The calls that are under way, by key."""
-
-    def join(self, key: str) -> tuple[Flight, bool]:
-        """(the flight, does the caller lead it). Who leads must `land` it."""
-        ...
-
-    def find(self, key: str) -> Flight | None: ...
-
-    def land(self, key: str, flight: Flight, record: bytes | None) -> None:
-        """The flight has ended, with an answer or without: wake those who wait."""
-        ...
 
 
 class Store(Protocol):
@@ -80,10 +55,6 @@ class SemanticStore(Store, Protocol):
         ...
 
     def learn(self, setting: str, key: str, vector: Sequence[float], ttl: float | None) -> None: ...
-
-
-#: Is this code inside a call that others may be waiting for? What it asks waits for nobody: that might be for itself.
-_leading: ContextVar[bool] = ContextVar("chatmodels_leading", default=False)
 
 
 class _Asked:
@@ -158,25 +129,23 @@ class CacheLayer(Layer):
             )
         return self.store
 
-    # -- plain calls
-
     def _call(self, store: Store, asked: _Asked, inner: Inner) -> Flow[AIMessage]:
         found = yield from _look(store, asked)
-        if found is None and not _leading.get():
-            flight = yield from _boarded(store, asked)
-            if flight is not None and flight.record is None:
-                return (yield from self._lead(store, asked, inner, flight))
-            found = None if flight is None else _readable(asked, flight.record)
-            asked.outcome = SHARED
+        flight: Flight | None = None
+        if found is None:
+            flight = yield from boarded(store.flights, asked.key, asked.plan.target.timeouts.total)
+            found = _shared(asked, flight)
         if found is not None:
             return asked.marked(found.message)
-        message = yield from inner(asked.plan, asked.call)
-        yield from self._keep(store, asked, message, None)
-        return asked.noted(message)
+        if flight is None:
+            message = yield from inner(asked.plan, asked.call)
+            yield from self._keep(store, asked, message, None)
+            return asked.noted(message)
+        return (yield from self._lead(store, asked, inner, flight))
 
     def _lead(self, store: Store, asked: _Asked, inner: Inner, flight: Flight) -> Flow[AIMessage]:
         record: bytes | None = None
-        _leading.set(True)
+        leading.set(True)
         try:
             found = yield from _exact(store, asked)  # it may have been kept between the look and the boarding
             if found is not None:
@@ -186,26 +155,50 @@ class CacheLayer(Layer):
             record = yield from self._keep(store, asked, message, None)
             return asked.noted(message)
         finally:
-            _leading.set(False)
+            leading.set(False)
             store.flights.land(asked.key, flight, record)
-
-    # -- streams
 
     def _stream(self, store: Store, asked: _Asked, state: Streaming, inner: InnerStream) -> Flow[None]:
         found = yield from _look(store, asked)
-        if found is None and not _leading.get() and (flight := store.flights.find(asked.key)) is not None:
-            yield Ask(flight.wait, (asked.plan.target.timeouts.total,), flight.awaited)
-            found, asked.outcome = _readable(asked, flight.record), SHARED
+        flight: Flight | None = None
+        if found is None:
+            flight = yield from boarded(store.flights, asked.key, asked.plan.target.timeouts.total, state)
+            found = _shared(asked, flight)
         if found is not None:
             yield from _replayed(asked, state, found)
-            return
+        elif flight is not None:
+            yield from self._lead_stream(store, asked, state, inner, flight)
+        elif not state.left:
+            yield from self._streamed(store, asked, state, inner, None)
+
+    def _lead_stream(
+        self, store: Store, asked: _Asked, state: Streaming, inner: InnerStream, flight: Flight
+    ) -> Flow[None]:
+        record: bytes | None = None
+        try:
+            found = yield from _exact(store, asked)
+            if found is not None:
+                record = written(found.message, found.events, asked.question)
+                store.flights.land(asked.key, flight, record)  # nobody need wait for this reader
+                yield from _replayed(asked, state, found)
+            else:
+                record = yield from self._streamed(store, asked, state, inner, flight)
+        finally:
+            store.flights.land(asked.key, flight, record)
+
+    def _streamed(
+        self, store: Store, asked: _Asked, state: Streaming, inner: InnerStream, flight: Flight | None
+    ) -> Flow[bytes | None]:
+        """Ask, and keep what came. A stream that is left is closed, or ends with `state.left`: nothing is kept of it."""
+        record: bytes | None = None
         seen: list[Event] = []
-        yield from relayed(inner(asked.plan, asked.call, state), seen.extend)
+        yield from watched(inner(asked.plan, asked.call, state), flight, seen.extend)
         if not state.left:
-            yield from self._keep(store, asked, state.message(), seen)
+            record = yield from self._keep(store, asked, state.message(), seen)
         if asked.notes:
             before = state.stamp
             state.stamp = lambda message: asked.noted(message if before is None else before(message))
+        return record
 
     def _keep(self, store: Store, asked: _Asked, message: AIMessage, events: list[Event] | None) -> Flow[bytes | None]:
         """The record of the answer, None where there can be none; it is stored if it is worth it. No answer is lost by it."""
@@ -271,6 +264,14 @@ def _exact(store: Store, asked: _Asked) -> Flow[Record | None]:
     return None if data is None else _readable(asked, data)
 
 
+def _shared(asked: _Asked, flight: Flight | None) -> Record | None:
+    """The answer of a flight that has ended."""
+    if flight is None or flight.record is None:
+        return None
+    asked.outcome = SHARED
+    return _readable(asked, flight.record)
+
+
 def _readable(asked: _Asked, data: bytes | str | None) -> Record | None:
     if data is None:
         return None
@@ -279,27 +280,6 @@ def _readable(asked: _Asked, data: bytes | str | None) -> Record | None:
     except ValueError as error:
         asked.trouble("read", error)
         return None
-
-
-def _boarded(store: Store, asked: _Asked) -> Flow[Flight | None]:
-    """The flight that this call leads (it has no record), or one that has ended with an answer; None: go alone.
-
-    When a leader fails or is cancelled, one of those who waited leads next.
-    """
-    total = asked.plan.target.timeouts.total
-    until: float | None = None
-    while True:
-        flight, leads = store.flights.join(asked.key)
-        if leads:
-            return flight
-        now: float = yield NOW
-        if until is None and total is not None:
-            until = now + total
-        yield Ask(flight.wait, (None if until is None else until - now,), flight.awaited)
-        if flight.record is not None:
-            return flight
-        if not flight.ended:
-            return None
 
 
 def _replayed(asked: _Asked, state: Streaming, record: Record) -> Flow[None]:

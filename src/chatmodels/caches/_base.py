@@ -81,9 +81,12 @@ def entries(count: Any, argument: str = "max_entries") -> int:
 class Flight:
     """A call that is under way. Threads and tasks of any event loop wait for it."""
 
-    __slots__ = ("_lock", "_wakers", "ended", "record")
+    __slots__ = ("_lock", "_wakers", "ended", "held", "moves", "record", "streamed")
 
-    def __init__(self) -> None:
+    def __init__(self, streamed: bool = False) -> None:
+        self.streamed = streamed
+        self.held = False
+        self.moves = 0
         self._lock = threading.Lock()
         self._wakers: list[Callable[[], object]] = []
         self.ended = False
@@ -93,6 +96,11 @@ class Flight:
         """It has ended."""
         with self._lock:
             self.record, self.ended = record, True
+        self.abort()
+
+    def abort(self) -> None:
+        """Wake those who wait, to look for themselves."""
+        with self._lock:
             wakers, self._wakers = self._wakers, []
         for wake in wakers:
             wake()
@@ -163,24 +171,24 @@ class Flights:
         self._lock = threading.Lock()
         self._open: dict[str, Flight] = {}
 
-    def join(self, key: str) -> tuple[Flight, bool]:
+    def join(self, key: str, streamed: bool) -> tuple[Flight, bool]:
         """(the flight, does the caller lead it)."""
         with self._lock:
             flight = self._open.get(key)
             if flight is not None:
                 return flight, False
-            flight = self._open[key] = Flight()
+            flight = self._open[key] = Flight(streamed)
             return flight, True
 
-    def find(self, key: str) -> Flight | None:
-        """The flight under way, if there is one."""
-        return self._open.get(key)
-
-    def land(self, key: str, flight: Any, record: bytes | None) -> None:
-        """It has ended, with an answer or without."""
+    def drop(self, key: str, flight: Any) -> None:
+        """Nobody else waits for this one."""
         with self._lock:
             if self._open.get(key) is flight:
                 del self._open[key]
+
+    def land(self, key: str, flight: Any, record: bytes | None) -> None:
+        """It has ended, with an answer or without."""
+        self.drop(key, flight)
         flight.land(record)
 
 
