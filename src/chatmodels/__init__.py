@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from ._usage import Usage
     from .caches import get_llm_cache, set_llm_cache
     from .chat_models import ChatLocal, ChatOpenAI
+    from .prompts import ChatPromptTemplate, MessagesPlaceholder, PromptTemplate
 
 _HOMES = {
     "_errors": (
@@ -54,6 +55,7 @@ _HOMES = {
     "_usage": "Usage",
     "caches": "get_llm_cache set_llm_cache",
     "chat_models": "ChatLocal ChatOpenAI",
+    "prompts": "ChatPromptTemplate MessagesPlaceholder PromptTemplate",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
@@ -69,6 +71,7 @@ __all__ = [
     "ChatModel",
     "ChatModelError",
     "ChatOpenAI",
+    "ChatPromptTemplate",
     "ContentFilterError",
     "ContextTooLongError",
     "DeadlineError",
@@ -78,9 +81,11 @@ __all__ = [
     "IncompleteStream",
     "LLMResult",
     "Message",
+    "MessagesPlaceholder",
     "OutOfCreditError",
     "OutputError",
     "OverloadedError",
+    "PromptTemplate",
     "ProtocolError",
     "ProviderError",
     "RateLimitError",

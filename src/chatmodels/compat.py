@@ -1,7 +1,7 @@
 """Run a script of 2023 unchanged: `python -m chatmodels.compat script.py [arguments]`.
 
-It provides `langchain.chat_models`, `langchain.schema`, `langchain.callbacks` and what else of that time chatmodels has, for this
-process only. Where the real package is installed it refuses, so that the two never mix.
+It provides `langchain.chat_models`, `langchain.schema`, `langchain.callbacks`, `langchain.prompts`, `langchain.chains` and what
+else of that time chatmodels has, for this process only. Where the real package is installed it refuses: the two never mix.
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ from typing import Any
 _CALLBACKS = ("callbacks",)
 _SCHEMA = ("schema",)
 _MODELS = ("chat_models",)
+_PROMPTS = ("prompts",)
+_CHAINS = ("chains",)
 _CACHES = ("caches.names_2023",)
 
 #: Module of 2023 -> the modules of ours that have its names.
 MODULES: dict[str, tuple[str, ...]] = {
-    "langchain": (),
+    "langchain": ("prompts", "chains"),
     "langchain.cache": _CACHES,
     "langchain.globals": _CACHES,
     "langchain.chat_models": _MODELS,
@@ -45,10 +47,26 @@ MODULES: dict[str, tuple[str, ...]] = {
     "langchain.callbacks.base": _CALLBACKS,
     "langchain.callbacks.manager": _CALLBACKS,
     "langchain.callbacks.streaming_stdout": _CALLBACKS,
+    "langchain.schema.output_parser": _CHAINS,
+    "langchain.schema.prompt": _PROMPTS,
+    "langchain.prompts": _PROMPTS,
+    "langchain.prompts.base": _PROMPTS,
+    "langchain.prompts.chat": _PROMPTS,
+    "langchain.prompts.example_selector": _PROMPTS,
+    "langchain.prompts.few_shot": _PROMPTS,
+    "langchain.prompts.loading": _PROMPTS,
+    "langchain.prompts.prompt": _PROMPTS,
+    "langchain.chains": _CHAINS,
+    "langchain.chains.llm": _CHAINS,
 }
 
 #: Names of 2023 that are called something else now.
-_RENAMED = {"BaseChatModel": "ChatModel", "ChatBedrockConverse": "ChatBedrock", "BedrockChat": "ChatBedrock"}
+_RENAMED = {
+    "BaseChatModel": "ChatModel",
+    "BasePromptTemplate": "Prompt",
+    "BedrockChat": "ChatBedrock",
+    "ChatBedrockConverse": "ChatBedrock",
+}
 
 
 class RealPackageInstalled(ImportError):
@@ -82,7 +100,8 @@ class _Missing(MetaPathFinder):
         head, _, name = fullname.rpartition(".")
         if fullname.partition(".")[0] != "langchain":
             return
-        have = _names(head) or [module for module in MODULES if module.count(".") == 1]
+        modules = [module for module in MODULES if module.count(".") == 1] if head == "langchain" else []
+        have = [*modules, *_names(head)]
         text = f"chatmodels.compat has no {name} in {head}; what it has is {', '.join(have)}"
         raise ModuleNotFoundError(text, name="langchain", path=fullname)
 
