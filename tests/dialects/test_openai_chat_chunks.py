@@ -310,11 +310,14 @@ def test_llama_cpp() -> None:
         done=True,
     )
     body = {
-        **head, "object": "chat.completion", "usage": {"completion_tokens": 2, "prompt_tokens": 9, "total_tokens": 11}, "timings": {"prompt_n": 9},
+        **head, "object": "chat.completion", "usage": {"completion_tokens": 2, "prompt_tokens": 9, "total_tokens": 11},
+        "timings": {"prompt_n": 9, "cache_n": 3},
         "choices": [{"finish_reason": "stop", "index": 0, "message": {"role": "assistant", "reasoning_content": "hm", "content": "Hi"}}],
     }  # fmt: skip
     message = check("local", data, body)
     assert (message.reasoning, message.text, message.model) == ("hm", "Hi", "m")
+    kept = {"system_fingerprint": "b1-abc", "timings": {"prompt_n": 9, "cache_n": 3}}
+    assert message.provider_data == {"local": {"answer": kept}}
 
 
 def test_pieces_of_a_call_in_one_chunk() -> None:

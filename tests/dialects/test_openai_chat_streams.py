@@ -248,11 +248,11 @@ def answers(draw: st.DrawFn) -> Answer:
     queues: list[list[dict[str, Any]]] = []
     for number, (one, finish) in enumerate(zip(told, finishes, strict=True)):
         _log(draw, one)
-        queue = [{"index": number, "delta": d, "finish_reason": None, "logprobs": None, "new": 1} for d in one.deltas]
+        queue = [{"index": number, "delta": d, "finish_reason": None, "logprobs": None} for d in one.deltas]
         for place, token in enumerate(one.logprobs):
             queue[place % len(queue)]["logprobs"] = _logged(queue[place % len(queue)]["logprobs"], token)
         one.logprobs = [t for q in queue for t in (q["logprobs"] or {"content": []})["content"]]
-        queues.append([*queue, {"index": number, "delta": {}, "finish_reason": finish}])
+        queues.append([*queue, {"index": number, "delta": {}, "finish_reason": finish, "new": 1}])
     chunks = [{**head, "choices": [c]} for c in draw(interleaved(queues))]
     last = len(chunks) - 1
     _spread_usage(draw, chunks, usage, head)
@@ -265,6 +265,7 @@ def answers(draw: st.DrawFn) -> Answer:
                 "index": n,
                 "message": t.message,
                 "finish_reason": f,
+                "new": 1,
                 "logprobs": {"content": t.logprobs} if t.logprobs else None,
             }
             for n, (t, f) in enumerate(zip(told, finishes, strict=True))
@@ -288,7 +289,7 @@ def _spread_usage(draw: st.DrawFn, chunks: list[dict[str, Any]], usage: dict[str
     if form == "after":
         chunks.append({**head, "choices": [], "usage": usage})
     elif form == "x_groq":
-        chunks[-1]["x_groq"] = {"id": "req", "usage": usage}
+        chunks[-1]["x_groq"] = {"usage": usage}
     else:
         chunks[-1]["usage"] = usage
     if form == "growing":

@@ -35,6 +35,7 @@ from .._json import decode_as, dumps_text, is_array, is_object, loads, mend_all,
 from .._parts import Part
 from .._usage import Usage
 from ._base import Dialect, SSEDecoder, make_error, read_error
+from ._openai_chat_beyond import beyond
 from ._openai_chat_wire import (
     Body,
     Choice,
@@ -118,6 +119,7 @@ class ChatStream(SSEDecoder):
         self._usage: Usage | None = None
         self._told: Usage | None = None
         self._sources: Body | None = None
+        self._beyond: dict[int, dict[str, Any]] = {}
         self._decode = decoder.decode
         self._decode_usual = usual_decoder.decode
         self._usual = False
@@ -176,8 +178,12 @@ class ChatStream(SSEDecoder):
                 self._choice(out, choice)
         if not body.choices or body.error:
             self._odd(out, name, payload, body)
-        if body.search_results is not None or body.citations is not None:
+        if body.search_results is not None or body.citations is not None or body.venice_parameters is not None:
             self._sources = body
+        if not body.choices or body.usage is not None or any(c and c.finish_reason for c in body.choices):
+            # Such chunks are few, and what hosts add of their own stands there.
+            for number, data in beyond(loads(payload)).items():
+                self._beyond[number] = add_data(self._beyond.get(number, {}), data, grow=False)
 
     def _marker(self, out: list[Event], payload: bytes) -> bool:
         """`[DONE]` and empty data; True when there is nothing to decode."""
@@ -392,6 +398,9 @@ class ChatStream(SSEDecoder):
             out.append(Warned(f"{self.dialect.provider} ended the answer without a finish reason"))
         for state in self._states.values():
             self._last_info(out, state)
+            data = self._beyond.get(state.number)
+            if data:
+                out.append(MessageInfo({self.dialect.provider: {"answer": mend_all(data)}}, state.number))
         out.append(
             End(
                 finish_reason=_ending(first).reason,
@@ -409,7 +418,7 @@ class ChatStream(SSEDecoder):
                 out.append(ReasoningDelta("", state.place("reasoning"), state.number))
             out.append(PartInfo(index=state.place("reasoning"), choice=state.number, provider_data=data))
         if self._sources is not None and not state.number and not state.citations:
-            found = search_citations(self._sources)
+            found = search_citations(self._sources, self.dialect.provider)
             if found:
                 out.append(PartInfo(index=state.place("text"), citations=found))
 

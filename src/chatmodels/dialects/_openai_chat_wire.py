@@ -1,5 +1,6 @@
 """What we read of a Chat Completions answer: the wire structs, and the small readings that plain answers and
-streams share (usage, finish reasons, content lists, citations). Unknown fields are ignored here and stay in `raw`.
+streams share (usage, finish reasons, content lists, citations). Fields that are not read here are
+kept by `_openai_chat_beyond`.
 """
 
 from __future__ import annotations
@@ -72,6 +73,7 @@ class Body(msgspec.Struct):
     x_groq: Any = None
     citations: Any = None
     search_results: Any = None
+    venice_parameters: Any = None
     data: Any = None
 
 
@@ -111,6 +113,7 @@ class _Usual(msgspec.Struct):
     x_groq: None = None
     citations: None = None
     search_results: None = None
+    venice_parameters: None = None
 
 
 #: Reads the usual chunk, more text of the only choice and nothing else of those fields, and refuses every other: so that the
@@ -255,15 +258,29 @@ def _citation(annotation: dict[str, Any]) -> Citation | None:
     )
 
 
-def search_citations(body: Body) -> tuple[Citation, ...]:
-    """Perplexity's sources: `search_results`, else the bare `citations` URLs, in the order of the [n] marks."""
+def search_citations(body: Body, provider: str) -> tuple[Citation, ...]:
+    """What a search found: Perplexity's `search_results` or Venice's `web_search_citations`, else the bare `citations`
+    URLs, in the order of the [n] marks."""
+    venice = mapping(body.venice_parameters).get("web_search_citations")
     found = tuple(
-        Citation(url=string(r.get("url")), title=string(r.get("title")), cited_text=string(r.get("snippet")))
-        for r in objects(body.search_results)
-        if r.get("url")
+        Citation(
+            url=string(r.get("url")),
+            title=string(r.get("title")),
+            cited_text=string(r.get("snippet") or r.get("content")),
+            provider_data=_named(provider, {k: v for k, v in r.items() if k not in _RESULT_KEYS and v}),
+        )
+        for r in (*objects(body.search_results), *objects(venice))
+        if r.get("url") or r.get("title")
     )
     urls = body.citations if is_array(body.citations) else ()
     return found or tuple(Citation(url=u) for u in urls if isinstance(u, str))
+
+
+_RESULT_KEYS = frozenset({"url", "title", "snippet", "content"})
+
+
+def _named(provider: str, data: dict[str, Any]) -> dict[str, Any] | None:
+    return {provider: data} if data else None
 
 
 def images_of(images: Any) -> list[Part]:
@@ -296,14 +313,14 @@ def call_data(wire: dict[str, Any]) -> dict[str, Any]:
     return {"extra": extra} if extra else {}
 
 
-def add_data(have: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """Streamed data put together: lists grow, mappings are merged, anything else is replaced."""
+def add_data(have: dict[str, Any], new: dict[str, Any], *, grow: bool = True) -> dict[str, Any]:
+    """Streamed data put together: lists grow, or are replaced too; mappings are merged, anything else is replaced."""
     out = dict(have)
     for key, value in new.items():
         old = out.get(key)
         if is_object(old) and is_object(value):
-            value = add_data(old, value)
-        elif is_array(old) and is_array(value):
+            value = add_data(old, value, grow=grow)
+        elif grow and is_array(old) and is_array(value):
             value = [*old, *value]
         out[key] = value
     return out

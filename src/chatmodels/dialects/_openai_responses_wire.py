@@ -14,8 +14,17 @@ from chatmodels._usage import Usage, make_usage
 from ._base import make_error, read_error
 from ._kept import count, mapping
 
-#: Fields of the answer that matter after it: which tier served it, which conversation it belongs to.
-_KEPT = ("service_tier", "conversation", "previous_response_id")
+#: Fields of the answer that matter after it: which tier served it, which conversation it belongs to, what filters and
+#: moderation found; and the working that small hosts put beside the items, as one text. (The others repeat the request.)
+_KEPT = (
+    "service_tier",
+    "conversation",
+    "previous_response_id",
+    "content_filters",
+    "moderation",
+    "system_fingerprint",
+    "billing",
+)
 
 
 def usage_of(wire: Any) -> Usage | None:
@@ -73,4 +82,7 @@ def _unified(status: Any, reason: Any, parts: list[Part]) -> str:
 
 def message_data(response: dict[str, Any]) -> dict[str, Any]:
     """What is kept beside the message."""
-    return {k: response[k] for k in _KEPT if response.get(k) is not None}
+    data = {k: response[k] for k in _KEPT if response.get(k) is not None}
+    if isinstance(response.get("reasoning"), str):
+        data["reasoning"] = response["reasoning"]
+    return data

@@ -12,11 +12,12 @@ from msgspec.structs import force_setattr
 from .._call import Call, HTTPRequest, HTTPResponse
 from .._errors import ProviderError
 from .._inputs import plain
-from .._json import decode_as, mend
+from .._json import decode_as, loads, mend, mend_all
 from .._messages import AIMessage, with_body
 from .._parts import InvalidToolCall, Part, Text, ToolCall
 from ._base import Dialect, Quirk, StreamDecoder, error_body, http_error, make_error, read_error
 from ._body import body_bytes
+from ._openai_chat_beyond import beyond
 from ._openai_chat_parse import RequestReader
 from ._openai_chat_request import Encoder, Profile
 from ._openai_chat_stream import ChatStream, parts_of
@@ -66,7 +67,8 @@ class OpenAIChat(Dialect):
             if choice.index is None:
                 choice.index = place
         choices.sort(key=_index)
-        messages = [self._message(body, choice) for choice in choices or (Choice(),)]
+        more = beyond(loads(response.body))
+        messages = [self._message(body, choice, more.get(_index(choice))) for choice in choices or (Choice(),)]
         if len(messages) > 1:
             force_setattr(messages[0], "alternatives", tuple(messages[1:]))
         force_setattr(messages[0], "usage", usage_of(body.usage))
@@ -95,13 +97,16 @@ class OpenAIChat(Dialect):
             headers=response.headers,
         )
 
-    def _message(self, body: Body, choice: Choice) -> AIMessage:
+    def _message(self, body: Body, choice: Choice, more: dict[str, Any] | None) -> AIMessage:
         delta = choice.message or choice.delta or Delta()
         parts = self._parts(delta, body, choice.index or 0)
         finish = finish_of(choice.finish_reason) or "unknown"
         if finish == "stop" and any(isinstance(p, (ToolCall, InvalidToolCall)) for p in parts):
             finish = "tool_calls"
         kept = message_data(delta)
+        data: dict[str, Any] = {"message": kept} if kept else {}
+        if more:
+            data["answer"] = mend_all(more)
         return AIMessage(
             plain(parts),
             id=body.id if isinstance(body.id, str) and body.id else None,
@@ -110,12 +115,12 @@ class OpenAIChat(Dialect):
             finish_reason=finish,
             raw_finish_reason=str(choice.finish_reason) if choice.finish_reason else None,
             logprobs=tokens_of(choice.logprobs),
-            provider_data={self.provider: {"message": kept}} if kept else None,
+            provider_data={self.provider: data} if data else None,
         )
 
     def _parts(self, delta: Delta, body: Body, number: int) -> list[Part]:
         if isinstance(delta.content, str) and _bare(delta):
-            citations = search_citations(body) if not number else ()
+            citations = search_citations(body, self.provider) if not number else ()
             return [Text(mend(delta.content), citations)] if delta.content or citations else []
         return parts_of(self, delta, body, number)
 
