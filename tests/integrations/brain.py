@@ -80,7 +80,7 @@ def _pieces(text: str, size: int = 7) -> list[str]:
 
 
 def _tokens(body: dict[str, Any]) -> int:
-    return max(1, len(json.dumps(body)) // 4)
+    return 9 + sum(len(_text_of(m.get("content"))) for m in body["messages"]) // 4
 
 
 # ---- Chat Completions

@@ -1,0 +1,175 @@
+"""The real `openai.OpenAI` client over a model of ours: its HTTP client's transport is our `Server`.
+
+So everything in the SDK that rests on Chat Completions works as written (`create`, `parse`, `stream`, raw responses), with
+the SDK's own types and errors. Its retries are switched off: ours hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from importlib import import_module
+from typing import Any
+
+from chatmodels._errors import ChatModelError, DeadlineError
+from chatmodels._json import encode, loads
+from chatmodels._model import ChatModel
+
+from ._openai_answers import Wire
+from ._openai_server import Server, error_body, is_transport, status_of
+
+_openai: Any = import_module("openai")
+
+#: The SDK never reaches this address.
+_ADDRESS = "http://chatmodels.invalid/v1"
+
+
+def _http() -> Any:
+    """The HTTP library of the SDK: httpx, or httpx2 in the newer releases."""
+    for cls in _openai.DefaultHttpxClient.__mro__:
+        library = cls.__module__.partition(".")[0]
+        if library in ("httpx", "httpx2"):
+            return import_module(library)
+    raise ImportError("the openai SDK uses an HTTP library that chatmodels does not know")  # pragma: no cover
+
+
+_lib = _http()
+_Transport: Any = _lib.BaseTransport
+_AsyncTransport: Any = _lib.AsyncBaseTransport
+_Bytes: Any = _lib.SyncByteStream
+_AsyncBytes: Any = _lib.AsyncByteStream
+
+
+def client(model: ChatModel, pass_model: bool, options: dict[str, Any]) -> Any:
+    """An `openai.OpenAI`."""
+    http = _lib.Client(transport=_Sync(Server(model, pass_model)))
+    return _openai.OpenAI(**{**_FIXED, **options}, http_client=http)
+
+
+def async_client(model: ChatModel, pass_model: bool, options: dict[str, Any]) -> Any:
+    """An `openai.AsyncOpenAI`."""
+    http = _lib.AsyncClient(transport=_Async(Server(model, pass_model)))
+    return _openai.AsyncOpenAI(**{**_FIXED, **options}, http_client=http)
+
+
+_FIXED: dict[str, Any] = {"api_key": "none", "base_url": _ADDRESS, "max_retries": 0}
+
+
+class _Sync(_Transport):  # type: ignore[misc]
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def handle_request(self, request: Any) -> Any:
+        found = _other(self._server, request)
+        if found is not None:
+            return found
+        try:
+            asked = self._server.asked(loads(request.read()))
+            if not asked.call.stream:
+                message, wire = self._server.answer(asked)
+                return _response(200, wire, message.request_id)
+            chunks = self._server.stream(asked)
+            first = next(chunks, None)  # errors before the first chunk have a status
+        except ChatModelError as error:
+            return _refused(error, request)
+        return _lib.Response(200, headers=_STREAMED, stream=_SyncStream(first, chunks))
+
+
+class _Async(_AsyncTransport):  # type: ignore[misc]
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    async def handle_async_request(self, request: Any) -> Any:
+        found = _other(self._server, request)
+        if found is not None:
+            return found
+        try:
+            asked = self._server.asked(loads(await request.aread()))
+            if not asked.call.stream:
+                message, wire = await self._server.aanswer(asked)
+                return _response(200, wire, message.request_id)
+            chunks = self._server.astream(asked)
+            first = await anext(chunks, None)
+        except ChatModelError as error:
+            return _refused(error, request)
+        return _lib.Response(200, headers=_STREAMED, stream=_AsyncStream(first, chunks))
+
+
+_STREAMED = {"content-type": "text/event-stream"}
+_DONE = b"data: [DONE]\n\n"
+
+
+def _event(wire: Wire) -> bytes:
+    return b"data: " + encode(wire) + b"\n\n"
+
+
+class _SyncStream(_Bytes):  # type: ignore[misc]
+    def __init__(self, first: Wire | None, rest: Iterator[Wire]) -> None:
+        self._first = first
+        self._rest: Any = rest
+
+    def __iter__(self) -> Iterator[bytes]:
+        if self._first is not None:
+            yield _event(self._first)
+        try:
+            for chunk in self._rest:
+                yield _event(chunk)
+        except ChatModelError as error:
+            yield _event(error_body(error))  # the SDK raises it as an APIError
+            return
+        yield _DONE
+
+    def close(self) -> None:
+        self._rest.close()
+
+
+class _AsyncStream(_AsyncBytes):  # type: ignore[misc]
+    def __init__(self, first: Wire | None, rest: AsyncIterator[Wire]) -> None:
+        self._first = first
+        self._rest: Any = rest
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        if self._first is not None:
+            yield _event(self._first)
+        try:
+            async for chunk in self._rest:
+                yield _event(chunk)
+        except ChatModelError as error:
+            yield _event(error_body(error))
+            return
+        yield _DONE
+
+    async def aclose(self) -> None:
+        await self._rest.aclose()
+
+
+def _response(status: int, wire: Wire, request_id: str | None = None) -> Any:
+    headers = {"content-type": "application/json"}
+    if request_id:
+        headers["x-request-id"] = request_id
+    return _lib.Response(status, headers=headers, content=encode(wire))
+
+
+def _other(server: Server, request: Any) -> Any:
+    """The answer to everything but a call; None for a call."""
+    path = str(request.url.path)
+    if request.method == "POST" and path.endswith("/chat/completions"):
+        return None
+    if request.method == "GET" and path.endswith("/models"):
+        return _response(200, server.models())
+    if request.method == "GET" and path.endswith(f"/models/{server.model()['id']}"):
+        return _response(200, server.model())
+    message = f"{request.method} {path}: this client has chat.completions and models only"
+    said = {"message": message, "type": "invalid_request_error", "param": None, "code": "unsupported"}
+    return _response(404, {"error": said})
+
+
+def _refused(error: ChatModelError, request: Any) -> Any:
+    """The response of an error; where none came, the error of the HTTP library that the SDK expects."""
+    if is_transport(error):
+        kind = _lib.ReadTimeout if isinstance(error, DeadlineError) else _lib.ConnectError
+        raise kind(str(error), request=request) from error
+    response = _response(status_of(error), error_body(error), getattr(error, "request_id", None))
+    retry_after = getattr(error, "retry_after", None)
+    if retry_after is not None:
+        response.headers["retry-after"] = str(retry_after)
+    return response
