@@ -6,6 +6,7 @@ import asyncio
 import heapq
 import os
 import pickle
+import sys
 import threading
 import time
 import warnings
@@ -500,3 +501,9 @@ def test_wrong_arguments() -> None:
     ):
         with pytest.raises(UsageError):
             model.with_limits(**wrong)
+
+
+def test_without_the_redis_package_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "redis", None)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"pip install 'chatmodels\[redis\]'"):
+        ChatModel("local").with_limits(shared="redis://x")

