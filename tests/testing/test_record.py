@@ -1,0 +1,313 @@
+"""Record and replay: what was recorded comes again as it was, in all worlds; what was not is an error that shows the difference."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chatmodels import ChatModel, IncompleteStream, RateLimitError, UsageError
+from chatmodels.testing import ChatScripted, NotRecorded, cassette, record, replay
+
+from ..conftest import World, chat
+from ..servers import Route, Server, chunked, either, error, events, plain, raw, sse
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "deep" / "talk.json"
+
+
+def everything(world: World, model: ChatModel) -> list[Any]:
+    """One of each: an answer, a stream, an error, a cut stream, a broken connection."""
+    found: list[Any] = []
+    answer = world.call(model, "plain")
+    found.append((answer.to_dict() | {"attempts": []}, answer.raw))
+    read = world.read(model, "streamed")
+    found.append((read.texts, read.stream.message.to_dict() | {"attempts": []}))
+    with pytest.raises(RateLimitError) as limited:
+        world.call(model, "error")
+    found.append((str(limited.value), limited.value.retry_after, limited.value.body))
+    cut = world.read(model, "cut")
+    assert isinstance(cut.error, IncompleteStream)
+    found.append((cut.texts, cut.error.message.text, str(cut.error)))
+    broken = world.calls(model, 1)[0]
+    found.append((type(broken), broken.phase, str(broken)))
+    return found
+
+
+def scripts() -> list[Any]:
+    return [
+        plain(headers={"x-request-id": "r1"}),
+        sse(events("J'aime ", "été \N{WAVING HAND SIGN}")),
+        error(429, "slow", headers={"retry-after": "7", "set-cookie": "session=canary"}),
+        sse(events("some", "more")[:2]),
+        raw(b"", "rst"),
+    ]
+
+
+@pytest.mark.parametrize("recorder", ["sync", "asyncio", "trio"])
+def test_what_was_recorded_comes_again(recorder: str, server: Server, path: Path) -> None:
+    route = server.route(*scripts())
+    model = chat(route)
+    with record(path):
+        first = everything(World(recorder), model)
+    for name in ("sync", "asyncio", "trio"):
+        with replay(path) as made:
+            assert everything(World(name), model) == first
+        assert made.unused == []
+    assert len(route.requests) == 5
+
+
+def test_the_file_is_readable_and_exact(server: Server, path: Path) -> None:
+    model = chat(server.route(plain(), sse(events("é"), gap=0.01), plain(b"\xff\x00 no text", 500)), temperature=0)
+    with record(path):
+        model("hi")
+        list(model.stream("hi"))
+        with pytest.raises(Exception, match="HTTP 500"):
+            model("hi")
+    text = path.read_text("utf-8")
+    data = json.loads(text)
+    first, second, third = data["exchanges"]
+    assert data["chatmodels"] == 1
+    assert first["request"]["body"]["messages"] == [{"role": "user", "content": "hi"}]
+    assert (first["request"]["method"], first["request"]["path"]) == ("POST", "/chat/completions")
+    assert first["response"]["body"]["json"]["choices"][0]["message"]["content"] == "J'aime programmer."
+    lines = [line for piece in second["response"]["stream"] for line in piece["text"] if line]
+    assert all(line.startswith("data: {") for line in lines[:-1])
+    times = [piece["at"] for piece in second["response"]["stream"]]
+    assert times == sorted(times)
+    assert times[0] < times[-1]
+    assert set(third["response"]["body"]) == {"base64"}
+    assert "\n  " in text
+
+
+def test_a_stream_that_was_left_is_replayed_as_far_as_it_was_read(world: World, server: Server, path: Path) -> None:
+    model = chat(server.route(sse(events("a", "b", "c"), gap=0.02)))
+    with record(path):
+        assert world.read(model, most=1).texts == ["a"]
+    with replay(path):
+        assert world.read(model, most=1).texts == ["a"]
+    with replay(path):
+        beyond = world.read(model)
+    assert beyond.texts[0] == "a"
+    assert isinstance(beyond.error, NotRecorded)
+
+
+def test_the_time_it_took_at_will(world: World, server: Server, path: Path) -> None:
+    model = chat(server.route(sse(events("a", "b", "c"), gap=0.03)))
+    with record(path):
+        world.read(model)
+    began = time.monotonic()
+    with replay(path):
+        assert world.read(model).text == "abc"
+    at_once = time.monotonic() - began
+    began = time.monotonic()
+    with replay(path, speed=3):
+        assert world.read(model).text == "abc"
+    paced = time.monotonic() - began
+    assert at_once < 0.15  # it took 0.21
+    assert paced >= 0.06
+
+
+def test_what_is_not_there_is_an_error_with_the_difference(world: World, server: Server, path: Path) -> None:
+    route = server.route(plain())
+    model = chat(route)
+    with record(path):
+        model("I love programming.")
+        model("Quite something else, and longer")
+    with replay(path) as made:
+        with pytest.raises(NotRecorded) as caught:
+            world.call(model, "I love programming!")
+        assert len(made.unused) == 2
+    said = str(caught.value)
+    assert '-      "content": "I love programming."' in said
+    assert '+      "content": "I love programming!"' in said
+    assert "something else" not in said
+    assert str(path) in said
+    assert len(route.requests) == 2
+
+
+def test_a_request_counts_as_often_as_it_was_recorded(server: Server, path: Path) -> None:
+    model = chat(server.route(plain(), error(429, "2nd")))
+    with record(path):
+        model("x")
+        with pytest.raises(RateLimitError):
+            model("x")
+    with replay(path):
+        assert model("x").text
+        with pytest.raises(RateLimitError):
+            model("x")
+        with pytest.raises(NotRecorded, match="recorded 2x"):
+            model("x")
+    with replay(path, repeat=True):
+        model("x")
+        for _ in range(3):
+            with pytest.raises(RateLimitError):
+                model("x")
+
+
+def test_retries_are_recorded_one_by_one(server: Server, path: Path) -> None:
+    route = server.route(error(503), plain())
+    model = chat(route).with_retry(attempts=2, base=0)
+    with record(path):
+        model("x")
+    with replay(path):
+        assert [a.outcome for a in model("x").attempts] == ["OverloadedError", "ok"]
+    assert len(route.requests) == 2
+
+
+def test_fields_that_may_differ(server: Server, path: Path) -> None:
+    model = chat(server.route(plain()))
+    with record(path):
+        model("x", user="me")
+    with replay(path, ignore=("user",)):
+        assert model("x", user="you").text
+    with replay(path), pytest.raises(NotRecorded):
+        model("x", user="you")
+
+
+def test_modes(server: Server, path: Path) -> None:
+    route = server.route(either("a"))
+    model = chat(route)
+    with cassette(path, "none"), pytest.raises(NotRecorded, match="no such file"):
+        model("1")
+    with cassette(path, "once"):
+        model("1")
+    with cassette(path, "once"):
+        model("1")
+        with pytest.raises(NotRecorded):
+            model("2")
+    assert len(route.requests) == 1
+    with cassette(path, "new"):
+        model("1")
+        model("2")
+    assert len(route.requests) == 2
+    with cassette(path, "none"):
+        assert [m.text for m in model.batch(["2", "1"])] == ["a", "a"]
+    before = path.read_text()
+    with cassette(path, "all"):
+        pass
+    assert path.read_text() == before
+    with cassette(path, "all"):
+        model("3")
+    assert len(json.loads(path.read_text())["exchanges"]) == 1
+
+
+def test_it_reaches_threads_batches_streams_and_fallbacks(server: Server, path: Path) -> None:
+    route, other = server.route(either("thread")), server.route(plain())
+    model = chat(route)
+    careful = chat(server.route(error(503))).with_fallback(chat(other))
+
+    def work() -> list[str]:
+        found: list[str] = []
+        thread = threading.Thread(target=lambda: found.append(model("in a thread").text))
+        thread.start()
+        thread.join()
+        found += [m.text for m in model.batch(["a", "b"])]
+        found.append(careful("x").text)
+
+        async def tasks() -> list[str]:
+            return [m.text for m in await asyncio.gather(model.ainvoke("c"), model.ainvoke("d"))]
+
+        return found + asyncio.run(tasks())
+
+    with record(path):
+        first = work()
+    sent = len(route.requests), len(other.requests)
+    with replay(path):
+        assert work() == first
+    assert (len(route.requests), len(other.requests)) == sent
+
+
+async def test_a_block_inside_and_one_beside_have_their_own(server: Server, tmp_path: Path) -> None:
+    model = chat(server.route(plain()))
+
+    async def one(name: str) -> None:
+        with record(tmp_path / name):
+            await asyncio.sleep(0.01)
+            await model.ainvoke(name)
+
+    with record(tmp_path / "outer"):
+        with record(tmp_path / "inner"):
+            await model.ainvoke("inner")
+        await model.ainvoke("outer")
+    await asyncio.gather(one("left"), one("right"))
+    for name in ("outer", "inner", "left", "right"):
+        exchanges = json.loads((tmp_path / name).read_text())["exchanges"]
+        assert [e["request"]["body"]["messages"][0]["content"] for e in exchanges] == [name]
+
+
+def test_nothing_stays_after_the_block(server: Server, path: Path) -> None:
+    route = server.route(plain())
+    model = chat(route)
+
+    def failing() -> None:
+        with record(path):
+            model("x")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        failing()
+    assert path.exists()
+    model("y")
+    assert len(json.loads(path.read_text())["exchanges"]) == 1
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_scripted_models_can_be_recorded_too(path: Path) -> None:
+    scripted = ChatScripted(["one", "two words"])
+    with record(path):
+        scripted("a")
+        list(scripted.stream("b"))
+    with replay(path):
+        assert scripted("a").text == "one"
+        assert [c.text for c in scripted.stream("b") if c.text] == ["two ", "words"]
+    assert len(scripted.calls) == 2
+
+
+def test_a_broken_stream_breaks_again(world: World, server: Server, path: Path) -> None:
+    model = chat(server.route(raw(chunked(events("x", "y")[:2], b""), "rst", hold=0.02)))
+    with record(path):
+        first = world.read(model)
+    with replay(path):
+        again = world.read(model)
+    assert isinstance(first.error, IncompleteStream)
+    assert isinstance(again.error, IncompleteStream)
+    assert str(again.error) == str(first.error)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "no json", "[]", '{"chatmodels": 99, "exchanges": []}', '{"chatmodels": 1, "exchanges": [1]}']
+)
+def test_a_file_that_is_none(text: str, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.json"
+    wrong.write_text(text)
+    with pytest.raises(UsageError, match="no recording") as caught, replay(wrong):
+        pass
+    assert caught.value.argument == "path"
+    assert wrong.read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("options", "argument"), [({"mode": "some"}, "mode"), ({"speed": 0}, "speed"), ({"ignore": "user"}, "ignore")]
+)
+def test_mistakes_are_named(options: dict[str, Any], argument: str, path: Path) -> None:
+    with pytest.raises(UsageError) as caught, cassette(path, **options):
+        pass
+    assert caught.value.argument == argument
+    with pytest.raises(UsageError, match="no recording"):
+        replay(path)
+
+
+def test_the_same_body_at_another_address(server: Server, path: Path) -> None:
+    here: Route = server.route(plain())
+    with record(path):
+        chat(here)("x")
+    with replay(path):
+        assert chat("https://elsewhere.example/v1")("x").text
