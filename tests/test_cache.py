@@ -232,10 +232,25 @@ class StandIn(Layer):
         return inner(plan, replace(call, model="other"))
 
 
-def test_what_another_model_said_is_not_kept(server: Server) -> None:
+def test_what_another_model_said_is_not_kept(world: World, server: Server) -> None:
     route = server.route(BOTH)
     model = cached(route).with_layer(StandIn())
-    assert [model("hi").from_cache for _ in range(2)] == [False, False]
+    assert [m.from_cache for m in world.calls(model, 2)] == [False, False]
+    down = cached(server.route(error(500))).with_fallback(chat(route).with_model("other"))
+    assert [m.text for m in world.calls(down, 2)] == ["Bonjour"] * 2
+    assert len(route.requests) == 4
+    streamed = [r.stream.message for r in world.reads(down, 2)]
+    assert [(m.text, m.from_cache) for m in streamed] == [("Bonjour", False)] * 2
+    kept = cached(server.route(error(500))).with_fallback(cached(route))
+    assert [m.from_cache for m in world.calls(kept, 2)] == [False, True]
+
+
+def test_what_the_model_itself_said_is_kept_with_a_fallback_at_hand(world: World, server: Server) -> None:
+    route, other = server.route(BOTH), server.route()
+    model = cached(route).with_fallback(chat(other))
+    assert [m.from_cache for m in world.calls(model, 2)] == [False, True]
+    assert world.read(model).stream.message.from_cache
+    assert not other.requests
 
 
 # ---- the key
@@ -571,6 +586,30 @@ def test_who_asks_from_inside_a_call_waits_for_nobody(server: Server) -> None:
     outside = model("hi", callbacks=[Handler()])
     assert [m.text for m in (outside, *inside)] == ["J'aime programmer."] * 2
     assert len(route.requests) == 3
+
+
+async def test_a_sync_call_in_the_loop_of_its_leader_does_not_wait(server: Server) -> None:
+    """It holds up the very loop that would bring the answer."""
+    route = server.route(plain(after=0.1), plain())
+    model = cached(route)
+    leader = asyncio.create_task(model.ainvoke("hi"))
+    await asyncio.sleep(0.02)
+    assert model("hi").attempts[0].outcome == "ok"
+    await leader
+    assert len(route.requests) == 2
+
+
+async def test_sync_calls_may_fill_all_threads_of_the_loop(server: Server, tmp_path: Any) -> None:
+    """The leader's look into its file does not need one of them."""
+    route = server.route(plain(after=0.1))
+    model = cached(route, SQLiteCache(tmp_path / "a.db"))
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2))
+    leader = asyncio.create_task(model.ainvoke("hi"))
+    await asyncio.to_thread(route.wait_for_requests, 1)
+    others = [asyncio.create_task(asyncio.to_thread(model, "hi")) for _ in range(4)]
+    found = await asyncio.wait_for(asyncio.gather(leader, *others), 5)
+    assert [m.text for m in found] == [found[0].text] * 5
+    assert len(route.requests) == 1
 
 
 def test_nobody_waits_longer_than_the_call_may_take(server: Server) -> None:

@@ -7,7 +7,8 @@ kept of an answer `_cache_record.py`, who waits for whom `_cache_flights.py`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, ClassVar, Protocol, Self
 
 from msgspec.structs import force_setattr
@@ -30,7 +31,7 @@ HIT, SHARED, SIMILAR = "cache hit", "shared call", "semantic cache hit"
 
 
 class Store(Protocol):
-    """Where answers are kept, by key. Async calls ask it in a thread, or its `aget` and `aset` where it has them."""
+    """Where answers are kept, by key. Async calls ask it `beside` them, or its `aget` and `aset` where it has them."""
 
     #: Never waits, so that no thread is needed.
     instant: ClassVar[bool]
@@ -43,6 +44,8 @@ class Store(Protocol):
     def get(self, key: str) -> bytes | str | None: ...
 
     def set(self, key: str, value: bytes, ttl: float | None) -> None: ...
+
+    async def beside(self, function: Callable[..., Any], *args: Any) -> Any: ...
 
     def pickled(self) -> Self | None: ...
 
@@ -214,14 +217,19 @@ class CacheLayer(Layer):
         return record
 
 
+def _ask(store: Store, twin: str, function: Callable[..., Any], *args: Any) -> Ask:
+    """Ask the store; in the async world its async twin, where it has one."""
+    return Ask(function, args, getattr(store, twin, None) or partial(store.beside, function))
+
+
 def _put(store: Store, asked: _Asked, record: bytes, ttl: float | None) -> Flow[None]:
     if store.instant:
         store.set(asked.key, record, ttl)
     else:
-        yield Ask(store.set, (asked.key, record, ttl), getattr(store, "aset", None))
+        yield _ask(store, "aset", store.set, asked.key, record, ttl)
     if asked.setting is not None and asked.vector is not None:
         similar: Any = store
-        yield Ask(similar.learn, (asked.setting, asked.key, asked.vector, ttl))
+        yield _ask(store, "alearn", similar.learn, asked.setting, asked.key, asked.vector, ttl)
 
 
 def _look(store: Store, asked: _Asked) -> Flow[Record | None]:
@@ -235,7 +243,7 @@ def _look(store: Store, asked: _Asked) -> Flow[Record | None]:
     similar: Any = store
     asked.setting = setting_of(asked.plan, asked.call)
     try:
-        asked.vector, data, likeness = yield Ask(similar.near, (asked.setting, words))
+        asked.vector, data, likeness = yield _ask(store, "anear", similar.near, asked.setting, words)
     except UsageError:
         raise
     except Exception as error:
@@ -255,7 +263,7 @@ def _exact(store: Store, asked: _Asked) -> Flow[Record | None]:
         if store.instant:
             data = store.get(asked.key)
         else:
-            data = yield Ask(store.get, (asked.key,), getattr(store, "aget", None))
+            data = yield _ask(store, "aget", store.get, asked.key)
     except UsageError:  # a file that is no cache: nothing was sent yet, and it will not mend itself
         raise
     except Exception as error:

@@ -34,9 +34,11 @@ class Flight(Protocol):
     held: bool
     moves: int
 
-    def wait(self, seconds: float | None) -> None: ...
+    def wait(self, seconds: float | None) -> bool:
+        """Until it has ended, or that long, in this thread. False, at once, where it is this thread that must move it."""
+        ...
 
-    async def awaited(self, seconds: float | None) -> None: ...
+    async def awaited(self, seconds: float | None) -> bool: ...
 
     def abort(self) -> None:
         """Wake those who wait, to look for themselves."""
@@ -97,7 +99,8 @@ def _waited(flight: Flight, until: float | None, state: Streaming | None) -> Flo
             return True
         moves = flight.moves
         pause = (PATIENCE if left is None else min(left, PATIENCE)) if flight.streamed else left
-        yield Ask(flight.wait, (pause,), flight.awaited)
+        if not (yield Ask(flight.wait, (pause,), flight.awaited)):
+            return False
     return False
 
 

@@ -59,10 +59,11 @@ def read(data: bytes | str) -> Record | None:
 
 def worth_keeping(plan: Plan, call: Call, message: AIMessage) -> bool:
     """Is the answer whole, of the type that was asked for, and from the model that was asked (not from a stand-in)?"""
-    if message.attempts:
-        last = message.attempts[-1]
-        if last.outcome != "ok" or last.model != call.model or last.provider != plan.dialect.provider:
-            return False
+    good = [a for a in message.attempts if a.outcome == "ok"]
+    if any(a.model != call.model or a.provider != plan.dialect.provider for a in good):
+        return False
+    if message.attempts and not good:
+        return False
     return all(map(_is_whole, (message, *message.alternatives))) and _fits(call, message)
 
 

@@ -5,17 +5,24 @@
 
 from __future__ import annotations
 
+import contextvars
 import os
 import sys
 import threading
 import weakref
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from time import monotonic
-from typing import Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
 
-from .._async import in_trio, within
+from .._async import in_thread, in_trio, within
 from .._errors import UsageError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+T = TypeVar("T")
 
 
 class Cache:
@@ -45,6 +52,15 @@ class Cache:
     def pickled(self) -> Self | None:
         """What takes this cache's place in a pickle of a model; None leaves it out."""
         return None
+
+    async def beside(self, function: Callable[..., T], *args: Any) -> T:
+        """Run a function of this cache beside the event loop, in threads that nothing else can fill up."""
+        if in_trio():
+            return await in_thread(function, *args)
+        import asyncio
+
+        within_context = partial(contextvars.copy_context().run, function, *args)
+        return await asyncio.get_running_loop().run_in_executor(_threads.pool(), within_context)
 
     @property
     def flights(self) -> Flights:
@@ -81,9 +97,10 @@ def entries(count: Any, argument: str = "max_entries") -> int:
 class Flight:
     """A call that is under way. Threads and tasks of any event loop wait for it."""
 
-    __slots__ = ("_lock", "_wakers", "ended", "held", "moves", "record", "streamed")
+    __slots__ = ("_home", "_lock", "_wakers", "ended", "held", "moves", "record", "streamed")
 
     def __init__(self, streamed: bool = False) -> None:
+        self._home = threading.get_ident()
         self.streamed = streamed
         self.held = False
         self.moves = 0
@@ -105,23 +122,28 @@ class Flight:
         for wake in wakers:
             wake()
 
-    def wait(self, seconds: float | None) -> None:
-        """Until it has ended, or that long, in this thread."""
+    def wait(self, seconds: float | None) -> bool:
+        """Until it has ended, or that long, in this thread. False, at once, where the leader runs in this thread too: in its
+        event loop, or as a stream that is read here."""
+        if self._home == threading.get_ident():
+            return False
         event = threading.Event()
         if self._wakes(event.set):
             event.wait(None if seconds is None else max(0.0, seconds))
             self._forget(event.set)
+        return True
 
-    async def awaited(self, seconds: float | None) -> None:
+    async def awaited(self, seconds: float | None) -> bool:
         """Until it has ended, or that long, in this task."""
         event, wake = _alarm()
         if not self._wakes(wake):
-            return
+            return True
         try:
             with suppress(TimeoutError):
                 await within(None if seconds is None else monotonic() + seconds, event.wait)
         finally:
             self._forget(wake)
+        return True
 
     def _wakes(self, wake: Callable[[], object]) -> bool:
         with self._lock:
@@ -192,6 +214,26 @@ class Flights:
         flight.land(record)
 
 
+class _Threads:
+    """The threads in which async calls ask a cache that waits. The event loop's own may all be taken: by sync calls that wait
+    for the very answer that is being looked up."""
+
+    def __init__(self) -> None:
+        self.forked()
+
+    def forked(self) -> None:
+        self._lock = threading.Lock()
+        self._pool: Executor | None = None
+
+    def pool(self) -> Executor:
+        with self._lock:
+            if self._pool is None:
+                from concurrent.futures import ThreadPoolExecutor
+
+                self._pool = ThreadPoolExecutor(16, thread_name_prefix="chatmodels-cache")
+            return self._pool
+
+
 class _Forks(Protocol):
     def forked(self) -> None: ...
 
@@ -208,6 +250,9 @@ def _tell() -> None:
     for one in list(_to_tell):
         one.forked()
 
+
+_threads = _Threads()
+after_fork(_threads)
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_tell)
