@@ -1,6 +1,7 @@
 """Every code block of the README and of docs/ runs, offline, in the order of its page; shown output is compared.
 
-A ```python block is executed; if a ```text block follows at once, it is what the block prints. Blocks of other languages are
+A ```python block is executed; if a ```text block follows at once, it is what the block prints. ```python requires=a,b is left out
+where one of these packages is not installed. Blocks of other languages are
 not run, but `bash` blocks may only name commands and options that exist (checked below for `chatmodels`).
 """
 
@@ -10,7 +11,9 @@ import contextlib
 import io
 import re
 import sys
+import warnings
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,18 +24,18 @@ from .page import Page, serve_page
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-BLOCK = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(\w+)(?: requires=([\w,.]+))?[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def blocks(text: str) -> Iterator[tuple[int, str, str | None]]:
     """(line, code, expected output or None) of each Python block."""
     found = list(BLOCK.finditer(text))
     for i, match in enumerate(found):
-        if match[1] != "python":
+        if match[1] != "python" or any(find_spec(name) is None for name in (match[2] or "").split(",") if name):
             continue
         after = found[i + 1] if i + 1 < len(found) else None
         follows = after is not None and after[1] == "text" and not text[match.end() : after.start()].strip()
-        yield text[: match.start()].count("\n") + 2, match[2], after[2] if follows and after is not None else None
+        yield text[: match.start()].count("\n") + 2, match[3], after[3] if follows and after is not None else None
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +53,15 @@ def test_the_page_runs(path: Path, page: Page, monkeypatch: pytest.MonkeyPatch, 
     module = ModuleType("docs_page")  # a real module: dataclasses and pickle look theirs up
     monkeypatch.setitem(sys.modules, "docs_page", module)
     names: dict[str, Any] = vars(module)
-    for line, code, expected in blocks(path.read_text()):
+    text = path.read_text()
+    with warnings.catch_warnings():
+        if " requires=" in text:  # other packages' warnings are not ours
+            warnings.simplefilter("ignore")
+        _run(path, text, names)
+
+
+def _run(path: Path, text: str, names: dict[str, Any]) -> None:
+    for line, code, expected in blocks(text):
         out = io.StringIO()
         with contextlib.redirect_stdout(out):
             exec(compile("\n" * (line - 1) + code, str(path), "exec"), names)
@@ -74,7 +85,7 @@ def test_the_command_lines_shown_parse() -> None:
         for match in BLOCK.finditer(path.read_text()):
             if match[1] not in ("bash", "console", "sh"):
                 continue
-            for command in re.findall(r"(?:^|[|&/]\s*|bin/)chatmodels (.+)$", match[2], re.MULTILINE):
+            for command in re.findall(r"(?:^|[|&/]\s*|bin/)chatmodels (.+)$", match[3], re.MULTILINE):
                 words = shlex.split(command, comments=True)
                 kind = words[0] if words and words[0] in COMMANDS else ""
                 made = parsers.get(kind, parser)()

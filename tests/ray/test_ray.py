@@ -1,0 +1,235 @@
+"""On a real local Ray cluster: rows answered, limits shared, a worker killed in the middle, a run taken up again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("ray")
+pytest.importorskip("pyarrow")
+
+import ray
+import ray.data
+
+from chatmodels import ChatModel, UsageError
+from chatmodels.ray import RayLimiter, map_messages, run_ray
+from chatmodels.ray._journal import BlockJournal
+
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(300)]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Counting
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Quiet."""
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))["messages"][-1]["content"]
+        with self.server.lock:
+            self.server.asked[asked] += 1
+            self.server.now += 1
+            self.server.most = max(self.server.most, self.server.now)
+        time.sleep(self.server.takes)
+        with self.server.lock:
+            self.server.now -= 1
+        wrong = asked in self.server.refuses
+        body: dict[str, Any] = {"error": {"message": "no", "type": "invalid_request_error"}}
+        if not wrong:
+            message = {"role": "assistant", "content": f"answer to {asked}"}
+            body = {"id": "c", "model": "m", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+                    "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}}  # fmt: skip
+        data = json.dumps(body).encode()
+        self.send_response(400 if wrong else 200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+
+class Counting(ThreadingHTTPServer):
+    """Counts what it was asked, and how many at once."""
+
+    daemon_threads = True
+    request_queue_size = 256
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.lock = threading.Lock()
+        self.url = f"http://127.0.0.1:{self.server_address[1]}/v1"
+        self.reset()
+
+    def reset(self, takes: float = 0.0) -> None:
+        self.asked: Counter[str] = Counter()
+        self.now = self.most = 0
+        self.takes = takes
+        self.refuses: set[str] = set()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Counting]:
+    made = Counting()
+    thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    yield made
+    made.shutdown()
+    made.server_close()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster() -> Iterator[None]:
+    os.environ["OPENAI_API_KEY"] = "sk-from-the-environment"
+    ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    yield
+    ray.shutdown()
+    del os.environ["OPENAI_API_KEY"]
+
+
+@pytest.fixture(autouse=True)
+def fresh(server: Counting) -> None:
+    server.reset()
+
+
+def chat(server: Counting) -> ChatModel:
+    return ChatModel("openai:m", base_url=server.url, api_key="sk-not-to-travel").with_retry(attempts=1)
+
+
+def test_rows_get_their_answers(server: Counting, tmp_path: Path) -> None:
+    server.refuses = {"q3"}
+    rows = [
+        {"id": n, "messages": [{"role": "system", "content": "be brief"}, {"role": "user", "content": f"q{n}"}]}
+        for n in range(40)
+    ]
+    rows.append({"id": 40, "messages": [{"role": "user", "content": "q0"}]})
+    answered = map_messages(ray.data.from_items(rows), chat(server), batch_size=8, max_concurrency=4)
+    found = {row["id"]: row for row in answered.take_all()}
+    assert len(found) == 41
+    assert found[7]["answer"] == "answer to q7"
+    assert (found[7]["answer_finish_reason"], found[7]["answer_input_tokens"], found[7]["answer_error"]) == (
+        "stop",
+        3,
+        None,
+    )
+    assert json.loads(found[7]["answer_message"])["content"] == "answer to q7"
+    assert found[3]["answer"] is None
+    assert found[3]["answer_error"].startswith("BadRequestError")
+
+
+def test_wrong_settings_and_columns_are_told(server: Counting) -> None:
+    rows = ray.data.from_items([{"prompt": "q"}])
+    with pytest.raises(UsageError, match="temperature"):
+        map_messages(rows, chat(server), settings={"temperature": "hot"})
+    with pytest.raises(UsageError, match="batch_size"):
+        map_messages(rows, chat(server), batch_size=0)
+    with pytest.raises(Exception, match="no column 'messages'"):
+        map_messages(rows, chat(server), workers=1).take_all()
+
+
+def test_one_limit_holds_for_all_workers(server: Counting) -> None:
+    server.reset(takes=0.02)
+    limiter = RayLimiter("test", max_concurrency=3)
+    rows = ray.data.from_items([{"messages": f"q{n}"} for n in range(60)], override_num_blocks=6)
+    answered = map_messages(rows, chat(server), batch_size=10, max_concurrency=10, workers=2, limiter=limiter)
+    assert sum(row["answer_error"] is None for row in answered.take_all()) == 60
+    assert 2 <= server.most <= 3
+    assert limiter.state() == {"running": 0, "waiting": 0}
+
+
+def lines(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for part in sorted((out / "answers").iterdir()) for line in part.read_text().splitlines()]
+
+
+def test_a_worker_that_is_killed_costs_no_more_than_what_was_under_way(server: Counting, tmp_path: Path) -> None:
+    server.reset(takes=0.05)
+    source = tmp_path / "items.jsonl"
+    source.write_text("".join(json.dumps({"id": n, "messages": f"q{n}"}) + "\n" for n in range(200)))
+    killed: list[int] = []
+
+    def kill() -> None:
+        while not killed:
+            if sum(server.asked.values()) >= 40:
+                victims = [pid for pid in workers() if pid not in killed]
+                if victims:
+                    os.kill(victims[0], signal.SIGKILL)
+                    killed.append(victims[0])
+            time.sleep(0.01)
+
+    thread = threading.Thread(target=kill, daemon=True)
+    thread.start()
+    run = run_ray(chat(server), source, tmp_path / "out", shard_size=25, max_concurrency=5, workers=2)
+    thread.join(10)
+    assert killed
+    assert (run.rows, run.succeeded, run.failed) == (200, 200, 0)
+    assert [row["id"] for row in lines(tmp_path / "out")] == list(range(200))
+    assert all(row["answer"] == f"answer to q{row['id']}" for row in lines(tmp_path / "out"))
+    assert set(server.asked) == {f"q{n}" for n in range(200)}
+    assert sum(server.asked.values()) <= 200 + 5  # what the killed worker had under way
+    # the same command has nothing left to do
+    again = run_ray(chat(server), source, tmp_path / "out", shard_size=25, max_concurrency=5, workers=2)
+    assert (again.rows, again.input_tokens) == (200, 600)
+    assert sum(server.asked.values()) <= 200 + 5
+
+
+def workers() -> list[int]:
+    """The processes of the actors of the pool."""
+    found: list[int] = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                command = (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if command.startswith(b"ray::") and b"ShardWorker" in command:
+                found.append(int(entry.name))
+    return sorted(found)
+
+
+def test_failed_rows_are_tried_again_and_only_they(server: Counting, tmp_path: Path) -> None:
+    server.refuses = {"q1", "q5"}
+    rows = [{"messages": f"q{n}"} for n in range(8)]
+    first = run_ray(chat(server), rows, tmp_path / "out", shard_size=4, workers=1)
+    assert (first.succeeded, first.failed) == (6, 2)
+    server.reset()
+    second = run_ray(chat(server), rows, tmp_path / "out", shard_size=4, workers=1)
+    assert (second.succeeded, second.failed) == (8, 0)
+    assert server.asked == {"q1": 1, "q5": 1}
+    with pytest.raises(UsageError, match="other rows"):
+        run_ray(chat(server), rows[:3], tmp_path / "out", shard_size=4, workers=1)
+    with pytest.raises(UsageError, match="shard_size"):
+        run_ray(chat(server), rows, tmp_path / "out", shard_size=5, workers=1)
+
+
+def test_the_local_engine_on_workers() -> None:
+    pytest.importorskip("xllamacpp")
+    rows = ray.data.from_items([{"messages": f"Say the number {n}."} for n in range(4)])
+    model = ChatModel("local", temperature=0, max_tokens=8)
+    answered = map_messages(rows, model, batch_size=4, workers=1, num_cpus=1).take_all()
+    assert all(row["answer"] and row["answer_finish_reason"] in ("stop", "length") for row in answered)
+
+
+def test_a_torn_journal_loses_its_last_line_only(tmp_path: Path) -> None:
+    path = tmp_path / "j" / "b.jsonl"
+    record = {"text": "a", "error": None}
+    with BlockJournal(path) as journal:
+        journal.add("k1", record)
+        journal.add("k2", record)
+    data = path.read_bytes()
+    for cut in range(len(data) // 2 + 1, len(data)):
+        path.write_bytes(data[:cut])
+        with BlockJournal(path) as journal:
+            assert journal.done == {"k1": record}
+            journal.add("k2", record)
+        assert path.read_bytes() == data
