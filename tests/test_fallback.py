@@ -375,6 +375,15 @@ def test_without_a_breaker_and_with_good_errors_nothing_opens() -> None:
     assert {len(played(play, first.with_fallback(second)).attempts) for _ in range(9)} == {2}
 
 
+def test_a_limit_of_ours_says_nothing_about_the_provider() -> None:
+    first, second = pair("limit", max_retries=1, timeout=10)
+    model = first.with_limits(requests_per_minute=1).with_fallback(second, breaker=Breaker(failures=1, seconds=999))
+    play = Play(OK, OK, OK, takes=0)
+    assert [[a.outcome for a in played(play, model).attempts] for _ in range(3)] == [
+        ["ok"], ["LimitError", "ok"], ["LimitError", "ok"],
+    ]  # fmt: skip
+
+
 # ---- wrong arguments
 
 

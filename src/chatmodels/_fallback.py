@@ -28,6 +28,7 @@ from ._events import Restarted
 from ._fallback_other import Other, renumbered, with_total
 from ._flow import NOW, Deliver, Emit, Flow
 from ._layers import FALLBACK, Inner, InnerStream, Layer
+from ._limits_book import LimitError
 from ._messages import AIMessage
 from ._retry import On, wanted
 
@@ -129,10 +130,10 @@ class Fallback(Layer):
             turn.success()
         except ChatModelError as error:
             now: float = yield NOW
-            verdict = True
-            if self.breaker is not None and is_failure(error):
+            verdict = not isinstance(error, LimitError)  # that is ours: it says nothing about the provider
+            if self.breaker is not None and verdict and is_failure(error):
                 turn.failure(self.breaker, now)
-            else:
+            elif verdict:
                 turn.success()
             first = not walk.errors
             walk.take(error)

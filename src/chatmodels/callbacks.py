@@ -42,6 +42,9 @@ class BaseCallbackHandler:
     def on_retry(self, attempt: Attempt, **kw: Any) -> Any:
         """A try has failed and another follows. `kw["wait"]` is the pause in seconds, `kw["error"]` the error."""
 
+    def on_fallback(self, error: BaseException, **kw: Any) -> Any:
+        """A model has failed and another is asked: `kw["provider"]`, `kw["model"]`. Text that has come is void."""
+
 
 class AsyncCallbackHandler(BaseCallbackHandler):
     """The same, for handlers whose methods are coroutine functions."""
