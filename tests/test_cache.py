@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import msgspec
 import pytest
 import trio
 from hypothesis import given
@@ -31,7 +32,7 @@ from chatmodels import (
     UsageError,
 )
 from chatmodels._cache_key import question_of
-from chatmodels._call import Call
+from chatmodels._call import Call, Settings
 from chatmodels._calls import Plan
 from chatmodels._layers import Inner
 from chatmodels.caches import Cache, InMemoryCache, SQLiteCache, get_llm_cache, set_llm_cache
@@ -300,6 +301,40 @@ def test_what_cannot_does_not() -> None:
     secrets = ChatOpenAI("m", api_key="k", base_url="http://h/v1", headers={"X-Api-Key": "s", "traceparent": "1"})
     same = [key(BASE, stream=True), key(BASE, [HumanMessage("hi")]), key(other_key), key(secrets)]
     assert set(same) == {DIFFERENT["base"]}
+
+
+#: A value for every setting there is.
+SETTINGS_TRIED: dict[str, Any] = {
+    "temperature": 0.3, "top_p": 0.5, "top_k": 3, "min_p": 0.1, "max_tokens": 7, "n": 2, "stop": ("x",), "seed": 1,
+    "presence_penalty": 0.1, "frequency_penalty": 0.1, "logprobs": True, "top_logprobs": 2, "logit_bias": {"1": 2},
+    "tool_choice": "required", "parallel_tool_calls": False, "reasoning_effort": "low", "reasoning_budget": 2000,
+    "reasoning_summary": "auto", "response_format": {"type": "json_object"}, "modalities": ("text", "audio"),
+    "audio": {"voice": "alloy", "format": "wav"}, "service_tier": "flex", "verbosity": "low", "user": "u",
+    "metadata": {"a": "b"}, "store": True, "extra_body": {"x": 1}, "extra_headers": {"x-beta": "1"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["openai:gpt-5", "openai:gpt-4o", "anthropic:claude-sonnet-4-5", "google:gemini-2.5-flash", "bedrock:anthropic.claude-x",
+     "cohere:command-a", "mistral:mistral-large", "ollama:llama3", "groq:llama3"],
+)  # fmt: skip
+def test_no_setting_is_left_out_of_the_key(name: str) -> None:
+    """In any dialect: a setting changes the key, or the answer says that it could not be sent, or it is refused."""
+    assert set(SETTINGS_TRIED) == set(Settings.__struct_fields__)
+    model = chatmodels.ChatModel(name, api_key="k", base_url="http://h").with_tools(weather)
+    plan, like = model._own_plan(), model._call("hi")
+    without = question_of(plan, like)
+    left_out = []
+    for setting, value in SETTINGS_TRIED.items():
+        call = msgspec.structs.replace(like, settings=Settings(**{setting: value}))
+        try:
+            question = question_of(plan, call)
+        except UsageError:
+            continue
+        if question.key == without.key and len(question.warnings) <= len(without.warnings):
+            left_out.append(setting)
+    assert not left_out
 
 
 JSON = st.recursive(

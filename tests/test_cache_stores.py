@@ -165,6 +165,7 @@ def test_answers_outlive_the_process(tmp_path: Path) -> None:
     cache = SQLiteCache(path)
     assert (cache.get("k"), len(cache)) == (b"v", 1)
     cache.close()
+    assert os.name == "nt" or path.stat().st_mode & 0o777 == 0o600
 
 
 WRITER = """
@@ -308,7 +309,11 @@ def test_expired_answers_leave_the_file(tmp_path: Path) -> None:
     cache = SQLiteCache(tmp_path / "a.db", ttl=0.001)
     for i in range(300):
         cache.set(str(i), b"x")
+        cache.add_vector(str(i), str(i), b"v", 10, None)
     assert len(cache) < 100
+    with sqlite3.connect(tmp_path / "a.db") as connection:
+        assert connection.execute("SELECT count(*) FROM vectors").fetchone()[0] < 100
+    connection.close()
     cache.close()
 
 

@@ -87,6 +87,7 @@ class SQLiteCache(Cache):
             connection.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", (key, value, expires))
             if self._writes % _SWEEP == 0:
                 connection.execute("DELETE FROM answers WHERE expires <= ?", (time(),))
+                connection.execute("DELETE FROM vectors WHERE key NOT IN (SELECT key FROM answers)")
             self._writes += 1
 
     def clear(self) -> None:
@@ -169,6 +170,8 @@ def _opened(path: Path) -> sqlite3.Connection:
     if path.is_dir():
         raise UsageError(f"{path} is a folder; path is the file of the cache", argument="path")
     _check_header(path)
+    if not path.exists():
+        path.touch(mode=0o600)  # answers are as private as what was asked
     connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
     try:
         _patiently(lambda: _make(connection, path))
