@@ -14,8 +14,6 @@ from typing import Any, Protocol, Self, cast
 
 from chatmodels._errors import UsageError
 
-from ._base import Prompt
-
 Example = dict[str, Any]
 Vector = Sequence[float]
 #: Texts -> a vector for each; an async function does as well. Objects with `embed_documents` are taken too.
@@ -82,9 +80,9 @@ def _words(text: str) -> int:
 
 def _written(prompt: Any, example: Example) -> str:
     values = {k: v for k, v in example.items() if k in prompt.input_variables}
-    if isinstance(prompt, Prompt):
-        return prompt.format(**values)
-    return "\n".join(m.text for m in prompt.format_messages(**values))
+    if hasattr(prompt, "format_messages"):
+        return "\n".join(m.text for m in prompt.format_messages(**values))
+    return str(prompt.format(**values))
 
 
 class SemanticSimilarityExampleSelector:
