@@ -18,6 +18,7 @@ import msgspec
 import pytest
 import trio
 from hypothesis import given
+from hypothesis import settings as tried
 from hypothesis import strategies as st
 
 import chatmodels
@@ -344,6 +345,7 @@ JSON = st.recursive(
 )
 
 
+@tried(max_examples=40)
 @given(
     st.lists(st.tuples(st.sampled_from(["system", "human", "ai"]), st.text(min_size=1)), min_size=1, max_size=4), JSON
 )
@@ -489,7 +491,7 @@ def test_threads_tasks_and_batches_share_one_call(server: Server) -> None:
 
 
 def test_a_cut_answer_is_shared_and_not_kept(server: Server) -> None:
-    cut = plain(answer(choices=[{"index": 0, "message": {"content": "x"}, "finish_reason": "length"}]), after=0.1)
+    cut = plain(answer(choices=[{"index": 0, "message": {"content": "x"}, "finish_reason": "length"}]), after=0.05)
     route = server.route(cut)
     model = cached(route)
     assert sorted(m.from_cache for m in model.batch(["hi"] * 5)) == [False, True, True, True, True]
@@ -513,7 +515,7 @@ def test_streams_and_plain_calls_share_one_call(world: World, server: Server) ->
 
 
 def test_a_stream_joins_a_plain_call(world: World, server: Server) -> None:
-    route = server.route(plain(after=0.1))
+    route = server.route(plain(after=0.05))
     model = cached(route)
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(model, "hi")
@@ -563,14 +565,14 @@ def test_when_a_reader_leaves_one_of_the_others_goes_next(server: Server) -> Non
 
 
 def test_a_stream_that_waits_can_be_left(server: Server) -> None:
-    route = server.route(plain(after=0.3))
+    route = server.route(plain(after=0.2))
     model = cached(route)
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(model, "hi")
         route.wait_for_requests(1)
         stream = model.stream("hi")
         waiting = pool.submit(list, stream)
-        time.sleep(0.05)
+        time.sleep(0.02)
         stream.close()
         assert waiting.result(5) == []
         assert not first.done()
@@ -578,7 +580,7 @@ def test_a_stream_that_waits_can_be_left(server: Server) -> None:
 
 
 def test_when_the_leader_fails_one_of_the_others_goes_next(world: World, server: Server) -> None:
-    route = server.route(slow_error, plain(after=0.1))
+    route = server.route(slow_error, plain(after=0.02))
     model = cached(route)
     results = world.batch(model, ["hi"] * 8, errors="return")
     failed = [r for r in results if isinstance(r, Exception)]
@@ -588,7 +590,7 @@ def test_when_the_leader_fails_one_of_the_others_goes_next(world: World, server:
 
 
 def slow_error(exchange: Any) -> None:
-    exchange.wait(0.1)
+    exchange.wait(0.05)
     error(400)(exchange)
 
 
@@ -653,14 +655,14 @@ def test_nobody_waits_longer_than_the_call_may_take(server: Server) -> None:
     with ThreadPoolExecutor(1) as pool:
         leader = pool.submit(model.with_timeouts(total=0.3), "hi")
         route.wait_for_requests(1)
-        assert model.with_timeouts(total=0.1)("hi").attempts[0].outcome == "ok"
+        assert model.with_timeouts(total=0.05)("hi").attempts[0].outcome == "ok"
         assert not leader.done()
         assert isinstance(leader.exception(5), DeadlineError)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_in_the_child_of_a_fork_nobody_waits_for_the_parent_s_call(server: Server, tmp_path: Any) -> None:
-    route = server.route(plain(after=0.4), plain())
+    route = server.route(plain(after=0.3), plain())
     model = cached(route, SQLiteCache(tmp_path / "a.db"))
     leader = threading.Thread(target=model, args=("hi",))
     leader.start()

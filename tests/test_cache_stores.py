@@ -88,9 +88,9 @@ def test_what_is_kept_is_found(cache: Cache) -> None:
 
 def test_what_has_expired_is_not(cache: Cache) -> None:
     cache.set("b", b"1", 60)
-    cache.set("a", b"1", 0.1)
+    cache.set("a", b"1", 0.05)
     assert cache.get("a") == b"1"
-    time.sleep(0.11)
+    time.sleep(0.06)
     assert (cache.get("a"), cache.get("b")) == (None, b"1")
 
 
