@@ -18,7 +18,7 @@ from ._call import HTTPRequest
 from ._errors import MissingKeyError, UsageError
 from ._flow import Target, Timeouts
 from ._json import decode_as
-from ._secret import Hidden, Secret
+from ._secret import Hidden, HiddenBytes, Secret
 
 
 def aws_credentials(profile: str | None = None) -> AWSCredentials:
@@ -157,7 +157,7 @@ def exchange(kind: str, key: Secret, options: dict[str, Any], timeouts: Timeouts
     base_url, path, headers, form = _EXCHANGES[kind](key, options)
     fixed = {"content-type": "application/x-www-form-urlencoded", "accept": "application/json", **headers}
     target = Target(base_url, fixed, timeouts, transport)
-    body = urlencode(form).encode()
+    body = HiddenBytes(urlencode(form).encode())
 
     def make() -> HTTPRequest:
         named = {"rquid": str(uuid.uuid4())} if kind == "gigachat" else {}

@@ -17,6 +17,15 @@ class Hidden(str):
         return "'...'"
 
 
+class HiddenBytes(bytes):
+    """The same for a body that is a secret: a form with which a key is exchanged for a token."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "b'...'"
+
+
 def hidden(headers: dict[str, str]) -> dict[str, str]:
     """The headers with values that do not show."""
     return {name: Hidden(value) for name, value in headers.items()}

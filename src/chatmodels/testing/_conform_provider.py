@@ -42,7 +42,7 @@ def check_row(row: Provider, options: dict[str, Any]) -> None:
     if row.transport == "http" and row.base_url:
         local = "127.0.0.1" in row.base_url or "localhost" in row.base_url
         claim(local or row.base_url.startswith(("https://", "{")), f"{name}: the address is not https")
-    dialect = load(row.dialect)(name, **row.options)
+    dialect = load(row.dialect)(name, **row.options, **{k: v for k, v in options.items() if k in row.takes})
     for method in ("encode", "decode", "decode_error", "stream_decoder"):
         claim(callable(getattr(dialect, method, None)), f"{name}: its dialect has no {method}()")
     claim(dialect.provider == name, f"{name}: its dialect calls itself {dialect.provider!r}")
@@ -76,7 +76,8 @@ def check_secrets(row: Provider, options: dict[str, Any]) -> None:
     if row.transport != "http":
         return
     with _registered(row), _environment(row, {}):
-        model = _model(row, {**options, "base_url": _NOWHERE}, api_key=_KEY, max_retries=1)
+        places = {name: _NOWHERE for name in ("base_url", *(n for n in row.auth_takes if n == "auth_url"))}
+        model = _model(row, {**options, **places}, api_key=_KEY, max_retries=1)
         plan = model._plan()
         request = plan.dialect.encode(_call())
         claim(_KEY not in repr((model, model._config, plan, plan.target)), f"{row.name}: the key is in a repr")

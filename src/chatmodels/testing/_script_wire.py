@@ -71,7 +71,8 @@ class ScriptDecoder(Decoder):
         self.frames = self._lines.feed  # type: ignore[method-assign]
 
     def last_frames(self) -> list[bytes]:
-        return self._lines.close()
+        """The last line where it is whole; one that the end of the bytes cut off is dropped."""
+        return [line for line in self._lines.close() if _is_json(line)]
 
     def frame(self, out: list[Event], frame: bytes) -> None:
         try:
@@ -83,6 +84,14 @@ class ScriptDecoder(Decoder):
 
     def finish(self, out: list[Event]) -> bool:
         return False
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        msgspec.json.decode(line)
+    except msgspec.MsgspecError:
+        return False
+    return True
 
 
 def event_lines(events: list[Event]) -> bytes:
