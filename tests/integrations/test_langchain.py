@@ -47,7 +47,7 @@ from chatmodels.integrations.langchain import (
 from ..strategies import conversations, tool_messages, whole_answers
 from .brain import TEXT, Brain
 
-quick = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+quick = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def chat(brain: Brain, **options: Any) -> ChatModel:

@@ -259,7 +259,7 @@ def test_without_the_sdk_light_objects_come() -> None:
 # ---- the wire form of any answer
 
 DIALECT = OpenAIChat("openai")
-quick = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+quick = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 NO_PLACE = (Image, Opaque, ServerTool, Audio)
 
 
