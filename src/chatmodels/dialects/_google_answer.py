@@ -407,6 +407,8 @@ class Assembler:
         meta = dict(state.meta)
         if self._feedback and not state.number:
             meta["promptFeedback"] = self._feedback
+        if self._usage is None and self._wire_usage and not state.number:
+            meta["usageMetadata"] = self._wire_usage  # no counts, but how the call is paid for
         if meta:
             out.append(MessageInfo({self.provider: meta}, state.number))
 

@@ -1,0 +1,533 @@
+"""What each official SDK makes of an answer, in one neutral form: how it is called over a loopback server and how what it
+gives is read, as its users would. Repairs nothing, and knows nothing of our own reading.
+
+A reading is a dict; a field that an SDK has no place for is absent from its readings, and so is not compared.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from typing import Any
+
+ASKED = [{"role": "user", "content": "hi"}]
+
+
+def arguments(value: Any) -> Any:
+    """Arguments of a call as JSON; text that is no JSON stays text; nothing is an empty object."""
+    if isinstance(value, (bytes, str)):
+        try:
+            value = json.loads(value) if value else {}
+        except ValueError:
+            return value
+    return {} if value is None else value
+
+
+def counts(given: Any, *numbers: Any) -> tuple[int, ...] | None:
+    """(input, output, cache read, cache write, reasoning): totals first; None where there is no usage."""
+    return tuple(int(n or 0) for n in numbers) if given is not None else None
+
+
+def texts(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """All texts in what an SDK gives, with their places: `.choices[].message.content`. Short ones say too little."""
+    if hasattr(value, "model_dump"):
+        value = value.model_dump(mode="json", warnings=False)
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from texts(inner, f"{path}.{key}")
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from texts(inner, f"{path}[]")
+    elif isinstance(value, (bytes, bytearray)):
+        yield path, base64.b64encode(value).decode()
+    elif isinstance(value, str) and len(value) > 5:
+        yield path, value
+
+
+def of(value: Any, name: str, default: Any = None) -> Any:
+    found = getattr(value, name, None)
+    return default if found is None else found
+
+
+class SDK:
+    """How one SDK is driven. `ask` gives an answer, an awaitable of one, or a stream of chunks."""
+
+    name = ""
+    apis: tuple[str, ...] = ()
+    has_async = True
+
+    clients: tuple[Any, ...] = ()
+
+    def __init__(self, origin: str) -> None:
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        """Close the connections, where the SDK has a way to."""
+        for client in self.clients:
+            closing = client.close() if hasattr(client, "close") else None
+            if closing is not None:
+                await closing
+
+    def ask(self, record: dict[str, Any], awaited: bool) -> Any:
+        raise NotImplementedError
+
+    def plain(self, answer: Any) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def streamed(self, chunks: list[Any]) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def takes(self, record: dict[str, Any]) -> bool:
+        """Could the SDK have asked for this answer at all?"""
+        return True
+
+
+class OpenAIChat(SDK):
+    name = "openai (chat)"
+    apis = ("openai-chat", "huggingface-chat")
+
+    def __init__(self, origin: str) -> None:
+        import openai
+
+        common: Any = {"base_url": f"{origin}/v1", "api_key": "test", "max_retries": 0}
+        self.clients = (openai.OpenAI(**common), openai.AsyncOpenAI(**common))
+
+    def ask(self, record: dict[str, Any], awaited: bool) -> Any:
+        create: Any = self.clients[awaited].chat.completions.create
+        return create(
+            model="m",
+            messages=ASKED,
+            stream=record["stream"],
+            extra_headers={"x-replay": record["id"], "accept-encoding": "identity"},
+        )
+
+    def plain(self, answer: Any) -> dict[str, Any]:
+        choice = answer.choices[0] if answer.choices else None
+        message, usage = of(choice, "message"), answer.usage
+        read, written = of(usage, "prompt_tokens_details"), of(usage, "completion_tokens_details")
+        return {
+            "text": of(message, "content", ""),
+            "calls": [self._call(c) for c in of(message, "tool_calls", ())],
+            "finish": of(choice, "finish_reason"),
+            "usage": counts(
+                usage,
+                of(usage, "prompt_tokens"),
+                of(usage, "completion_tokens"),
+                of(read, "cached_tokens"),
+                of(read, "cache_write_tokens"),
+                of(written, "reasoning_tokens"),
+            ),
+            "model": answer.model,
+            "id": answer.id,
+            "refusal": of(message, "refusal"),
+            "choices": len(answer.choices or ()),
+            "logprobs": len(of(of(choice, "logprobs"), "content", ())),
+        }
+
+    def _call(self, call: Any) -> tuple[Any, ...]:
+        if call.type == "custom":
+            return call.id, call.custom.name, arguments(call.custom.input)
+        return call.id, of(call.function, "name"), arguments(of(call.function, "arguments"))
+
+    def streamed(self, chunks: list[Any]) -> dict[str, Any]:
+        """Summed by the SDK's own accumulator."""
+        import openai
+        from openai.lib.streaming.chat import ChatCompletionStreamState
+
+        state: Any = ChatCompletionStreamState(input_tools=openai.omit, response_format=openai.omit)
+        for chunk in chunks:
+            state.handle_chunk(chunk)
+        answer = state.current_completion_snapshot
+        return self.plain(answer)
+
+
+class OpenAIResponses(SDK):
+    name = "openai (responses)"
+    apis = ("openai-responses",)
+
+    def __init__(self, origin: str) -> None:
+        import openai
+
+        common: Any = {"base_url": f"{origin}/v1", "api_key": "test", "max_retries": 0}
+        self.clients = (openai.OpenAI(**common), openai.AsyncOpenAI(**common))
+
+    def ask(self, record: dict[str, Any], awaited: bool) -> Any:
+        create: Any = self.clients[awaited].responses.create
+        return create(model="m", input="hi", stream=record["stream"], extra_headers={"x-replay": record["id"]})
+
+    def plain(self, answer: Any) -> dict[str, Any]:
+        found: dict[str, Any] = {"text": "", "reasoning": "", "calls": [], "citations": 0}
+        refusal: list[str] = []
+        for item in answer.output or ():
+            if item.type == "message":
+                for part in item.content or ():
+                    found["text"] += of(part, "text", "")
+                    found["citations"] += len(of(part, "annotations", ()))
+                    refusal += [part.refusal] if part.type == "refusal" else []
+            elif item.type == "reasoning":
+                told = item.content or item.summary or ()
+                found["reasoning"] += "".join(p.text for p in told)
+            elif item.type in ("function_call", "custom_tool_call"):
+                said = item.arguments if item.type == "function_call" else item.input
+                found["calls"].append((item.call_id, item.name, arguments(said)))
+        usage = answer.usage
+        read, written = of(usage, "input_tokens_details"), of(usage, "output_tokens_details")
+        why = of(answer.incomplete_details, "reason")
+        return found | {
+            "finish": why or answer.status,
+            "usage": counts(
+                usage,
+                of(usage, "input_tokens"),
+                of(usage, "output_tokens"),
+                of(read, "cached_tokens"),
+                of(read, "cache_write_tokens"),
+                of(written, "reasoning_tokens"),
+            ),
+            "model": answer.model,
+            "id": answer.id,
+            "refusal": "".join(refusal) or None,
+        }
+
+    def streamed(self, chunks: list[Any]) -> dict[str, Any]:
+        """The answer that the last event carries, which is what the SDK's own helper gives."""
+        ended = [
+            c.response for c in chunks if c.type in ("response.completed", "response.incomplete", "response.failed")
+        ]
+        if not ended:
+            raise EOFError("no last event")
+        return self.plain(ended[-1])
+
+
+class Anthropic(SDK):
+    name = "anthropic"
+    apis = ("anthropic-messages",)
+
+    def __init__(self, origin: str) -> None:
+        import anthropic
+
+        common: Any = {"base_url": origin, "api_key": "test", "max_retries": 0}
+        self.clients = (anthropic.Anthropic(**common), anthropic.AsyncAnthropic(**common))
+
+    def ask(self, record: dict[str, Any], awaited: bool) -> Any:
+        create: Any = self.clients[awaited].beta.messages.create
+        headers = {"x-replay": record["id"]}
+        return create(model="m", messages=ASKED, max_tokens=9, stream=record["stream"], extra_headers=headers)
+
+    def plain(self, answer: Any) -> dict[str, Any]:
+        blocks, usage = answer.content or (), answer.usage
+        read, written = of(usage, "cache_read_input_tokens"), of(usage, "cache_creation_input_tokens")
+        total = of(usage, "input_tokens", 0) + (read or 0) + (written or 0)
+        return {
+            "text": "".join(of(b, "text", "") for b in blocks if b.type == "text"),
+            "reasoning": "".join(b.thinking or "" for b in blocks if b.type == "thinking"),
+            "calls": [(b.id, b.name, arguments(b.input)) for b in blocks if b.type == "tool_use"],
+            "finish": answer.stop_reason,
+            "usage": counts(usage, total, of(usage, "output_tokens"), read, written),
+            "model": answer.model,
+            "id": answer.id,
+            "citations": sum(len(of(b, "citations", ())) for b in blocks if b.type == "text"),
+        }
+
+    def streamed(self, chunks: list[Any]) -> dict[str, Any]:
+        """Summed by the SDK's own accumulator."""
+        import anthropic
+        from anthropic.lib.streaming._beta_messages import accumulate_event
+
+        answer: Any = None
+        buffers: dict[int, bytes] = {}
+        for event in chunks:
+            given: Any = {"json_bufs": buffers, "output_format": anthropic.NOT_GIVEN, "request_headers": None}
+            answer = accumulate_event(event=event, current_snapshot=answer, **given)
+        return self.plain(answer)
+
+
+class Google(SDK):
+    name = "google-genai"
+    apis = ("google-generate",)
+
+    def __init__(self, origin: str) -> None:
+        from google import genai
+
+        client = genai.Client(api_key="test", http_options={"base_url": origin, "retry_options": {"attempts": 1}})
+        self.clients = (client.models, client.aio.models)
+        self.client = client
+
+    async def close(self) -> None:
+        self.client.close()
+        await self.client.aio.aclose()
+
+    def takes(self, record: dict[str, Any]) -> bool:
+        """It always asks for events, never for a stream that is one JSON array."""
+        return not (record["stream"] and record["response"].get("text", "").lstrip().startswith("["))
+
+    def ask(self, record: dict[str, Any], awaited: bool) -> Any:
+        models: Any = self.clients[awaited]
+        ask = models.generate_content_stream if record["stream"] else models.generate_content
+        headers = {"x-replay": record["id"]}
+        return ask(model="m", contents="hi", config={"http_options": {"headers": headers}})
+
+    def plain(self, answer: Any) -> dict[str, Any]:
+        return self.streamed([answer])
+
+    def streamed(self, chunks: list[Any]) -> dict[str, Any]:
+        """Summed up as users do; the SDK has no accumulator."""
+        found: dict[str, Any] = {"text": "", "reasoning": "", "calls": [], "finish": None, "model": None, "id": None}
+        usage: Any = None
+        choices = set[int]()
+        for chunk in chunks:
+            usage = chunk.usage_metadata or usage
+            found["model"], found["id"] = chunk.model_version or found["model"], chunk.response_id or found["id"]
+            for number, candidate in enumerate(chunk.candidates or ()):
+                index = candidate.index or (number if len(chunk.candidates) > 1 else 0)
+                choices.add(index)
+                if index == 0:
+                    self._candidate(candidate, found)
+        inputs = (of(usage, "prompt_token_count", 0)) + (of(usage, "tool_use_prompt_token_count", 0))
+        thoughts = of(usage, "thoughts_token_count", 0)
+        outputs = of(usage, "candidates_token_count", 0) + thoughts
+        read = of(usage, "cached_content_token_count")
+        return found | {"usage": counts(usage, inputs, outputs, read, 0, thoughts), "choices": len(choices)}
+
+    def _candidate(self, candidate: Any, found: dict[str, Any]) -> None:
+        reason = candidate.finish_reason
+        found["finish"] = (reason.value if reason else None) or found["finish"]
+        for part in of(candidate.content, "parts", ()):
+            if part.text:
+                found["reasoning" if part.thought else "text"] += part.text
+            if part.function_call:
+                call = part.function_call
+                found["calls"].append((call.id, call.name, arguments(call.args)))
+
+
+class Cohere(SDK):
+    name = "cohere"
+    apis = ("cohere-chat-v2",)
+
+    def __init__(self, origin: str) -> None:
+        import cohere
+
+        common: Any = {"base_url": origin, "api_key": "test", "log_warning_experimental_features": False}
+        self.clients = (cohere.ClientV2(**common), cohere.AsyncClientV2(**common))
+
+    def ask(self, record: dict[str, Any], awaited: bool) -> Any:
+        client: Any = self.clients[awaited]
+        ask = client.chat_stream if record["stream"] else client.chat
+        options = {"additional_headers": {"x-replay": record["id"]}, "max_retries": 0}
+        return ask(model="m", messages=ASKED, request_options=options)
+
+    def plain(self, answer: Any) -> dict[str, Any]:
+        message = answer.message
+        blocks = message.content or ()
+        return {
+            "text": "".join(of(b, "text", "") for b in blocks if b.type == "text"),
+            "reasoning": "".join(of(b, "thinking", "") for b in blocks if b.type == "thinking"),
+            "plan": message.tool_plan or "",
+            "calls": [self._call(c.id, c.function) for c in message.tool_calls or ()],
+            "finish": answer.finish_reason,
+            "usage": self._usage(answer.usage),
+            "id": answer.id,
+            "citations": len(message.citations or ()),
+        }
+
+    def _call(self, ident: Any, function: Any) -> tuple[Any, ...]:
+        return ident, of(function, "name"), arguments(of(function, "arguments"))
+
+    def _usage(self, usage: Any) -> tuple[int, ...] | None:
+        tokens = of(usage, "tokens") or of(usage, "billed_units")
+        read = of(usage, "cached_tokens")
+        return counts(usage, of(tokens, "input_tokens"), of(tokens, "output_tokens"), read)
+
+    def streamed(self, chunks: list[Any]) -> dict[str, Any]:
+        """Summed up as users do; the SDK has no accumulator."""
+        found: dict[str, Any] = {"text": "", "reasoning": "", "plan": "", "citations": 0, "finish": None, "id": None}
+        found |= {"usage": None}
+        calls: list[list[Any]] = []
+        for event in chunks:
+            said = of(of(event, "delta"), "message")
+            if event.type == "message-start":
+                found["id"] = event.id
+            elif event.type in ("content-start", "content-delta"):
+                found["text"] += of(said.content, "text", "")
+                found["reasoning"] += of(said.content, "thinking", "")
+            elif event.type == "tool-plan-delta":
+                found["plan"] += of(said, "tool_plan", "")
+            elif event.type == "tool-call-start":
+                call = said.tool_calls
+                calls.append([call.id, call.function.name, call.function.arguments or ""])
+            elif event.type == "tool-call-delta":
+                calls[-1][2] += said.tool_calls.function.arguments or ""
+            elif event.type == "citation-start":
+                found["citations"] += 1
+            elif event.type == "message-end":
+                found["finish"], found["usage"] = event.delta.finish_reason, self._usage(event.delta.usage)
+        return found | {"calls": [(i, n, arguments(a)) for i, n, a in calls]}
+
+
+class Mistral(SDK):
+    name = "mistralai"
+    apis = ("mistral-chat",)
+
+    def __init__(self, origin: str) -> None:
+        from mistralai.client import Mistral
+
+        self.client = Mistral(api_key="test", server_url=origin)
+
+    def ask(self, record: dict[str, Any], awaited: bool) -> Any:
+        name = ("stream" if record["stream"] else "complete") + ("_async" if awaited else "")
+        headers = {"x-replay": record["id"]}
+        return getattr(self.client.chat, name)(model="m", messages=ASKED, http_headers=headers)
+
+    def plain(self, answer: Any) -> dict[str, Any]:
+        choice = answer.choices[0] if answer.choices else None
+        message, usage = of(choice, "message"), answer.usage
+        text, reasoning = self._content(of(message, "content"))
+        return {
+            "text": text,
+            "reasoning": reasoning,
+            "calls": [
+                (c.id, c.function.name, arguments(c.function.arguments)) for c in of(message, "tool_calls") or ()
+            ],
+            "finish": of(choice, "finish_reason"),
+            "usage": counts(usage, of(usage, "prompt_tokens"), of(usage, "completion_tokens")),
+            "model": answer.model,
+            "id": answer.id,
+            "choices": len(answer.choices),
+        }
+
+    def _content(self, content: Any) -> tuple[str, str]:
+        if isinstance(content, str):
+            return content, ""
+        text = reasoning = ""
+        for chunk in content or ():
+            text += chunk.text if chunk.type == "text" else ""
+            if chunk.type == "thinking":
+                reasoning += "".join(of(c, "text", "") for c in chunk.thinking)
+        return text, reasoning
+
+    def streamed(self, chunks: list[Any]) -> dict[str, Any]:
+        """Summed up as users do; the SDK has no accumulator."""
+        found: dict[str, Any] = {"text": "", "reasoning": "", "calls": [], "finish": None, "usage": None}
+        choices = set[int]()
+        for event in chunks:
+            chunk = event.data
+            found["model"], found["id"] = chunk.model, chunk.id
+            usage = chunk.usage
+            if usage:
+                found["usage"] = counts(usage, usage.prompt_tokens, usage.completion_tokens)
+            for choice in chunk.choices:
+                choices.add(choice.index)
+                if choice.index == 0:
+                    text, reasoning = self._content(choice.delta.content)
+                    found["text"] += text
+                    found["reasoning"] += reasoning
+                    found["calls"] += choice.delta.tool_calls or ()
+                    found["finish"] = choice.finish_reason or found["finish"]
+        found["calls"] = [(c.id, c.function.name, arguments(c.function.arguments)) for c in found["calls"]]
+        return found | {"choices": len(choices)}
+
+
+class Ollama(SDK):
+    name = "ollama"
+    apis = ("ollama-chat",)
+
+    def __init__(self, origin: str) -> None:
+        import ollama
+
+        self.clients = (ollama.Client(host=origin), ollama.AsyncClient(host=origin))
+
+    def ask(self, record: dict[str, Any], awaited: bool) -> Any:
+        client: Any = self.clients[awaited]
+        client._client.headers["x-replay"] = record["id"]  # it has no headers for one request
+        return client.chat(model="m", messages=ASKED, stream=record["stream"])
+
+    def plain(self, answer: Any) -> dict[str, Any]:
+        return self.streamed([answer])
+
+    def streamed(self, chunks: list[Any]) -> dict[str, Any]:
+        """Summed up as users do; the SDK has no accumulator."""
+        last = chunks[-1]
+        calls = [c.function for chunk in chunks for c in chunk.message.tool_calls or ()]
+        told = last.prompt_eval_count is not None or last.eval_count is not None
+        return {
+            "text": "".join(c.message.content or "" for c in chunks),
+            "reasoning": "".join(c.message.thinking or "" for c in chunks),
+            "calls": [(None, f.name, arguments(dict(f.arguments))) for f in calls],
+            "finish": last.done_reason,
+            "usage": counts(last if told else None, last.prompt_eval_count, last.eval_count),
+            "model": last.model,
+        }
+
+
+class Bedrock(SDK):
+    name = "botocore"
+    apis = ("bedrock-converse",)
+    has_async = False
+
+    def __init__(self, origin: str) -> None:
+        import botocore.config
+        import botocore.session
+
+        self.record = ""
+        keys = {"aws_access_key_id": "AKIATEST", "aws_secret_access_key": "test", "region_name": "us-east-1"}
+        config = botocore.config.Config(retries={"total_max_attempts": 1})
+        self.client = botocore.session.Session().create_client(
+            "bedrock-runtime", endpoint_url=origin, config=config, **keys
+        )
+        self.client.meta.events.register("before-sign.bedrock-runtime", self._name)
+
+    def _name(self, request: Any, **_: Any) -> None:
+        request.headers["x-replay"] = self.record
+
+    def ask(self, record: dict[str, Any], awaited: bool) -> Any:
+        self.record = record["id"]
+        ask = self.client.converse_stream if record["stream"] else self.client.converse
+        answer = ask(modelId="m", messages=[{"role": "user", "content": [{"text": "hi"}]}])
+        return answer["stream"] if record["stream"] else answer
+
+    def plain(self, answer: Any) -> dict[str, Any]:
+        blocks = answer["output"]["message"]["content"]
+        calls = [b["toolUse"] for b in blocks if "toolUse" in b and b["toolUse"].get("type") != "server_tool_use"]
+        return {
+            "text": "".join(self._text(b) for b in blocks),
+            "reasoning": "".join(
+                b.get("reasoningContent", {}).get("reasoningText", {}).get("text", "") for b in blocks
+            ),
+            "calls": [(c["toolUseId"], c["name"], arguments(c["input"])) for c in calls],
+            "finish": answer.get("stopReason"),
+            "usage": self._usage(answer.get("usage")),
+            "citations": sum(len(b.get("citationsContent", {}).get("citations", ())) for b in blocks),
+        }
+
+    def _text(self, block: dict[str, Any]) -> str:
+        cited = block.get("citationsContent", {}).get("content", ())
+        return str(block.get("text", "")) + "".join(c.get("text", "") for c in cited)
+
+    def _usage(self, usage: Any) -> tuple[int, ...] | None:
+        if usage is None:
+            return None
+        read, written = usage.get("cacheReadInputTokens", 0), usage.get("cacheWriteInputTokens", 0)
+        return counts(usage, usage.get("inputTokens", 0) + read + written, usage.get("outputTokens"), read, written)
+
+    def streamed(self, chunks: list[Any]) -> dict[str, Any]:
+        """Summed up as users do; the SDK has no accumulator."""
+        found: dict[str, Any] = {"text": "", "reasoning": "", "finish": None, "usage": None, "citations": 0}
+        calls: dict[int, list[Any]] = {}
+        for event in chunks:
+            for kind, body in event.items():
+                start, delta = body.get("start") or {}, body.get("delta") or {}
+                if "toolUse" in start and start["toolUse"].get("type") != "server_tool_use":
+                    calls[body["contentBlockIndex"]] = [start["toolUse"]["toolUseId"], start["toolUse"]["name"], ""]
+                found["text"] += delta.get("text", "")
+                found["reasoning"] += delta.get("reasoningContent", {}).get("text", "")
+                found["citations"] += "citation" in delta
+                if "toolUse" in delta and body["contentBlockIndex"] in calls:
+                    calls[body["contentBlockIndex"]][2] += delta["toolUse"].get("input", "")
+                if kind == "messageStop":
+                    found["finish"] = body["stopReason"]
+                if kind == "metadata":
+                    found["usage"] = self._usage(body["usage"])
+        return found | {"calls": [(i, n, arguments(a)) for i, n, a in calls.values()]}
+
+
+SDKS: tuple[type[SDK], ...] = (OpenAIChat, OpenAIResponses, Anthropic, Google, Cohere, Mistral, Ollama, Bedrock)
