@@ -14,7 +14,7 @@ from chatmodels._call import Call, HTTPRequest, HTTPResponse
 from chatmodels._errors import IncompleteStream, OverloadedError, ProviderError
 from chatmodels._events import End, Event, TextDelta
 from chatmodels._provider_rows import ROWS
-from chatmodels._providers import Provider, load
+from chatmodels._providers import Provider, load, providers
 from chatmodels.dialects.anthropic import Anthropic
 from chatmodels.dialects.bedrock import BedrockConverse
 from chatmodels.dialects.cohere import Cohere
@@ -312,6 +312,7 @@ def test_it_finds_wrong_rows(changes: dict[str, Any], finding: str | None) -> No
     row = Provider(**{**fields, **changes})
     if finding is None:
         check_provider(row)
+        assert "kit-row" not in providers()
         return
     with pytest.raises(AssertionError, match=finding):
         check_provider(row)

@@ -14,7 +14,7 @@ from .._call import Call
 from .._errors import ChatModelError, MissingKeyError
 from .._messages import HumanMessage
 from .._model import ChatModel
-from .._providers import Provider, load, providers, register, url_fields
+from .._providers import _ROWS, Provider, load, providers, register, url_fields
 from ._conform_dialect import claim
 
 _KEY = "conformance-canary-0123456789"
@@ -141,7 +141,9 @@ def _registered(row: Provider) -> Generator[None]:
     try:
         yield
     finally:
-        if before is not None and before != row:
+        if before is None:
+            _ROWS.pop(row.name, None)
+        elif before != row:
             register(before)
 
 
