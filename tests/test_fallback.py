@@ -19,16 +19,17 @@ from chatmodels import (
     RateLimitError,
     UsageError,
 )
-from chatmodels._calls import call_flow
+from chatmodels._calls import Streaming, call_flow, stream_flow
 from chatmodels._errors import BadRequestError
 from chatmodels._events import Restarted
+from chatmodels._flow import Deliver
 from chatmodels.control import Breaker, BreakerOpen, FallbackError
 from chatmodels.layers import Layer
 
 from .conftest import World, chat
 from .servers import Route, Server, either, error, event, events, plain, silent, sse
 from .servers import answer as body
-from .test_retry import OK, Play, refused
+from .test_retry import OK, PIECES, Play, refused
 
 CUT = sse(events("Bon", "jour")[:2])
 
@@ -352,6 +353,22 @@ def test_a_model_that_keeps_failing_is_left_alone_for_a_while() -> None:
     play.now += 30
     assert [a.model for a in played(play, model).attempts] == ["a"], "the probe is good"
     assert not play.answers
+
+
+def test_a_probe_that_is_left_lets_the_next_call_probe() -> None:
+    first, second = pair("left", max_retries=1)
+    model = first.with_fallback(second, breaker=Breaker(failures=1, seconds=30))
+    play = Play(refused(500), OK, PIECES, OK)
+    played(play, model)
+    play.now += 30
+    state = Streaming()
+    flow = stream_flow(model._plan(), msgspec.structs.replace(model._call("hi"), stream=True), state)
+    effect = next(flow)
+    while not isinstance(effect, Deliver):
+        effect = flow.send(play.perform(effect))
+    flow.close()
+    assert play.aborted == 1
+    assert [a.model for a in played(play, model).attempts] == ["a"]
 
 
 def test_all_circuits_open() -> None:

@@ -11,11 +11,15 @@ from typing import Any
 import pytest
 
 from chatmodels import ChatModel, DeadlineError, IncompleteStream, OverloadedError, UsageError
+from chatmodels._calls import call_flow
+from chatmodels._flow import Ask, Send
+from chatmodels._hedge import Hedge, Lane, Race, Runners
 from chatmodels.control import Limiter
 
 from .conftest import World, chat
 from .servers import Server, either, error, event, events, plain, raw, silent, sse
 from .servers import answer as body
+from .test_retry import OK, Play
 
 
 def outcomes(message: Any) -> list[str]:
@@ -210,16 +214,71 @@ def test_in_a_batch_with_limits_and_a_fallback(server: Server) -> None:
 
 
 def test_time_in_the_line_is_not_silence(server: Server) -> None:
-    route = server.route(plain(after=0.1), plain())
-    model = chat(route).with_limits(max_concurrency=1).with_hedge(after=0.05)
-    other = threading.Thread(target=lambda: chat(route)("first"))
-    inside = threading.Thread(target=lambda: model.with_timeouts(total=5)("one"))
-    other.start()
-    route.wait_for_requests(1)
-    inside.start()
-    other.join()
-    inside.join()
-    assert len(route.requests) == 2
+    limiter = Limiter(max_concurrency=2)
+    busy, route = server.route(plain(after=0.1)), server.route(plain())
+    others = [threading.Thread(target=lambda: chat(busy).with_limits(shared=limiter)("busy")) for _ in range(2)]
+    for one in others:
+        one.start()
+    busy.wait_for_requests(2)
+    message = chat(route).with_limits(shared=limiter).with_hedge(after=0.02)("hi")
+    for one in others:
+        one.join()
+    assert outcomes(message) == ["ok"]
+    assert message.attempts[0].waited > 0.02
+    assert len(route.requests) == 1
+
+
+def test_closing_the_winner_s_stream_from_another_thread(server: Server) -> None:
+    route = server.route(silent(9), sse(events("a", "b")[:2], end=False))
+    stream = chat(route).with_hedge(after=0.02).stream("hi")
+    seen: list[str] = []
+    come = threading.Event()
+
+    def close() -> None:
+        come.wait(5)
+        time.sleep(0.02)
+        stream.close()
+
+    closer = threading.Thread(target=close)
+    closer.start()
+    for chunk in stream:
+        if chunk.text:
+            seen.append(chunk.text)
+            come.set()
+    closer.join()
+    assert seen == ["a"]
+    assert outcomes(stream.message) == ["cancelled", "left"]
+    route.wait_left(2)
+
+
+def test_each_further_try_has_what_is_left_of_the_time() -> None:
+    ends: list[float] = []
+
+    class Clocked(Play):
+        def perform(self, effect: Any) -> Any:
+            if isinstance(effect, Ask):
+                return effect.function(*effect.args)
+            if isinstance(effect, Send):
+                assert effect.deadline is not None
+                ends.append(effect.deadline)
+            return super().perform(effect)
+
+    play = Clocked(OK, OK, OK, takes=0)
+
+    def race(given: Race) -> Lane:
+        for start in given.start:
+            lane = start()
+            given.lanes.append(lane)
+            lane.result = play.run(lane.flow)
+            play.now += given.after
+        return given.lanes[-1]
+
+    model = ChatModel("openai:m", base_url="http://x", api_key="k", timeout=10).with_layer(
+        Hedge(3, None, 2, Runners(race, race))
+    )
+    message = play.run(call_flow(model._plan(), model._call("hi")))
+    assert ends == [110, 110, 110]
+    assert outcomes(message) == ["ok"] * 3
 
 
 def test_it_pickles_and_wrong_arguments() -> None:

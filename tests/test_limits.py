@@ -244,6 +244,15 @@ def test_the_log_stays_small() -> None:
     assert window.used == 60_000
 
 
+def test_what_is_long_past_is_not_corrected() -> None:
+    window = Window(10)
+    entry = window.take(8, 0)
+    assert window.ready_in(10, 60) == 0
+    window.change(entry, -8)
+    assert window.used == 0
+    assert window.ready_in(11, 60) == 60, "no sooner than two minutes' worth"
+
+
 def test_a_line_of_thousands_is_quick() -> None:
     began = time.perf_counter()
     played = Played(book(requests=1000), [(0, 1, 0, 1)] * 3000)
