@@ -206,6 +206,14 @@ def test_a_file_that_is_no_prompt_is_named(name: str, text: str, said: str, tmp_
         load_prompt(tmp_path / name)
 
 
+def test_data_nested_without_end() -> None:
+    data = chat()
+    for _ in range(3000):
+        data = chat({"prompt": data})
+    with pytest.raises(UsageError, match="nested too deeply"):
+        from_dict(data)
+
+
 def test_bytes_that_are_no_text_and_files_that_are_too_large(tmp_path: Path) -> None:
     (tmp_path / "p.json").write_bytes(b"\xff\xfe")
     with pytest.raises(UsageError, match="not UTF-8"):

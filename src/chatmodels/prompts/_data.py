@@ -130,7 +130,10 @@ def from_dict(data: Any, *, jinja: bool = False) -> Prompt:
     read = _READERS.get(kind) if isinstance(kind, str) else None
     if read is None:
         raise UsageError(f"a prompt's 'type' is one of {', '.join(_READERS)}; got {kind!r}", argument="type")
-    return read(_Fields(data, str(kind), jinja))
+    try:
+        return read(_Fields(data, str(kind), jinja))
+    except RecursionError as error:
+        raise UsageError("the prompt's data is nested too deeply", argument="data") from error
 
 
 class _Fields:

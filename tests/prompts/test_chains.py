@@ -1,0 +1,188 @@
+"""LLMChain: the names and shapes of 2023."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chatmodels import ChatOpenAI, ChatPromptTemplate, LLMResult, PromptTemplate, UsageError
+from chatmodels.chains import LLMChain, StrOutputParser
+
+from ..page import Page, serve_page
+
+PROMPT = PromptTemplate.from_template("Translate to {to}: I love {thing}.")
+CODE, MIND = {"to": "French", "thing": "programming"}, {"to": "French", "thing": "artificial intelligence"}
+SAID, SAID_MIND = "J'aime programmer.", "J'aime l'intelligence artificielle."
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Page]:
+    with serve_page() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def chat(page: Page) -> ChatOpenAI:
+    return ChatOpenAI(openai_api_key="sk-x", base_url=page.url)
+
+
+@pytest.fixture
+def chain(chat: ChatOpenAI) -> LLMChain:
+    return LLMChain(llm=chat, prompt=PROMPT)
+
+
+async def test_one_input_under_every_name(chain: LLMChain, page: Page) -> None:
+    assert chain.run(CODE) == chain.run(**CODE) == chain.predict(**CODE) == SAID
+    assert await chain.arun(CODE) == await chain.arun(**CODE) == await chain.apredict(**CODE) == SAID
+    assert (
+        chain(CODE)
+        == chain.invoke(CODE)
+        == await chain.acall(CODE)
+        == await chain.ainvoke(CODE)
+        == {**CODE, "text": SAID}
+    )
+    assert chain(CODE, return_only_outputs=True) == {"text": SAID}
+    assert page.seen[-1]["body"]["messages"] == [
+        {"role": "user", "content": "Translate to French: I love programming."}
+    ]
+
+
+def test_one_value_goes_alone(chat: ChatOpenAI) -> None:
+    chain = LLMChain(llm=chat, prompt=ChatPromptTemplate.from_template("I love {thing}."), output_key="french")
+    assert chain.run("programming") == SAID
+    assert chain("programming") == {"thing": "programming", "french": SAID}
+    assert (chain.input_keys, chain.output_keys, chain.llm) == (["thing"], ["french"], chat)
+
+
+async def test_many_inputs(chain: LLMChain) -> None:
+    texts = [{"text": SAID}, {"text": SAID_MIND}]
+    assert chain.apply([CODE, MIND]) == await chain.aapply([CODE, MIND]) == texts
+    for result in (chain.generate([CODE, MIND]), await chain.agenerate([CODE, MIND])):
+        assert isinstance(result, LLMResult)
+        assert [g[0].text for g in result.generations] == [SAID, SAID_MIND]
+        usage = {"prompt_tokens": 57, "completion_tokens": 20, "total_tokens": 77}  # as the seed page shows
+        assert result.llm_output == {"token_usage": usage}
+    assert chain.apply([]) == []
+
+
+async def test_missing_values_are_named_and_more_columns_are_not_the_prompts(chain: LLMChain) -> None:
+    with pytest.raises(UsageError, match="missing: 'thing'"):
+        chain.run(to="French")
+    with pytest.raises(UsageError, match="missing: 'thing'"):
+        await chain.aapply([CODE, {"to": "French"}])
+    assert chain({**CODE, "id": 7}) == {**CODE, "id": 7, "text": SAID}
+    assert chain.apply([{**CODE, "id": 7}]) == [{"text": SAID}]
+    with pytest.raises(UsageError, match="one value, or keywords"):
+        chain.run("a", "b")
+    with pytest.raises(UsageError, match="takes a dict of them, not str"):
+        chain.run("programming")
+    with pytest.raises(UsageError, match="list of dicts"):
+        chain.apply(CODE)  # type: ignore[arg-type]
+
+
+def test_stop_words_among_the_values(chain: LLMChain, page: Page) -> None:
+    chain.run({**CODE, "stop": ["\n"]})
+    assert page.seen[-1]["body"]["stop"] == ["\n"]
+    chain.generate([CODE], stop=["!"])
+    assert page.seen[-1]["body"]["stop"] == ["!"]
+    chain.apply([{**CODE, "stop": ["?"]}])
+    assert page.seen[-1]["body"]["stop"] == ["?"]
+    with pytest.raises(UsageError, match="same stop words"):
+        chain.apply([CODE, {**CODE, "stop": ["?"]}])
+
+
+def test_parsers(chat: ChatOpenAI) -> None:
+    class Words:
+        def parse(self, text: str) -> list[str]:
+            return text.split()
+
+    for parser in (Words(), str.split):
+        chain = LLMChain(llm=chat, prompt=PROMPT, output_parser=parser)
+        assert chain.run(CODE) == ["J'aime", "programmer."]
+        assert chain.apply([CODE]) == [{"text": ["J'aime", "programmer."]}]
+    assert LLMChain(llm=chat, prompt=PROMPT, output_parser=StrOutputParser()).run(CODE) == SAID
+
+
+def test_what_is_no_chain(chat: ChatOpenAI) -> None:
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"prompt": PROMPT}, "llm=, a chat model"),
+        ({"llm": chat}, "prompt=, a ChatPromptTemplate"),
+        ({"llm": chat, "prompt": "Hi {x}"}, "prompt=, a ChatPromptTemplate"),
+        ({"llm": chat, "prompt": PROMPT, "output_parser": 42}, "output_parser is a function"),
+    ]
+    for options, said in wrong:
+        with pytest.raises(UsageError, match=said):
+            LLMChain(**options)
+
+
+def test_verbose_prints_the_prompt(chat: ChatOpenAI, capsys: pytest.CaptureFixture[str]) -> None:
+    LLMChain(llm=chat, prompt=PROMPT, verbose=True).run(CODE)
+    assert capsys.readouterr().out == "Prompt after formatting:\nTranslate to French: I love programming.\n"
+
+
+def test_callbacks_hear_of_the_call(chain: LLMChain) -> None:
+    class Handler:
+        def __init__(self) -> None:
+            self.heard: list[str] = []
+
+        def on_llm_end(self, response: Any, **more: Any) -> None:
+            self.heard.append(response.generations[0][0].text)
+
+    handler = Handler()
+    chain.run(CODE, callbacks=[handler])
+    chain.invoke(CODE, {"callbacks": [handler]})
+    chain.predict([handler], **CODE)
+    assert handler.heard == [SAID] * 3
+
+
+SCRIPT_2023 = """
+from langchain import LLMChain, PromptTemplate
+from langchain.chains import LLMChain
+from langchain.chains.llm import LLMChain
+from langchain.chat_models import ChatOpenAI
+from langchain.prompts import (
+    ChatPromptTemplate, FewShotChatMessagePromptTemplate, FewShotPromptTemplate, HumanMessagePromptTemplate,
+    LengthBasedExampleSelector, MessagesPlaceholder, PromptTemplate, SemanticSimilarityExampleSelector, load_prompt,
+)
+from langchain.prompts.chat import (
+    AIMessagePromptTemplate, ChatPromptTemplate, HumanMessagePromptTemplate, SystemMessagePromptTemplate,
+)
+from langchain.prompts.base import BasePromptTemplate
+from langchain.prompts.example_selector import LengthBasedExampleSelector
+from langchain.prompts.few_shot import FewShotPromptTemplate
+from langchain.prompts.prompt import PromptTemplate
+from langchain.schema.output_parser import StrOutputParser
+
+template = "You are a helpful assistant that translates {input_language} to {output_language}."
+system_message_prompt = SystemMessagePromptTemplate.from_template(template)
+human_message_prompt = HumanMessagePromptTemplate.from_template("{text}")
+chat_prompt = ChatPromptTemplate.from_messages([system_message_prompt, human_message_prompt])
+chat = ChatOpenAI(temperature=0)
+values = dict(input_language="English", output_language="French", text="I love programming.")
+print(chat(chat_prompt.format_prompt(**values).to_messages()))
+print(LLMChain(llm=chat, prompt=chat_prompt).run(**values))
+prompt = PromptTemplate(template=template, input_variables=["input_language", "output_language"])
+print(SystemMessagePromptTemplate(prompt=prompt).format(input_language="A", output_language="B"))
+print((chat_prompt | chat | StrOutputParser()).invoke(values), isinstance(chat_prompt, BasePromptTemplate))
+"""
+
+
+def test_a_script_of_2023(page: Page, tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT_2023)
+    done = subprocess.run(
+        [sys.executable, "-m", "chatmodels.compat", "script.py"],
+        check=False, capture_output=True, text=True, cwd=tmp_path, timeout=60,
+        env={**os.environ, "OPENAI_API_KEY": "sk-2023", "OPENAI_API_BASE": page.url},
+    )  # fmt: skip
+    assert done.stdout.splitlines() == [
+        """AIMessage(content="J'aime programmer.", additional_kwargs={})""",
+        SAID,
+        "SystemMessage(content='You are a helpful assistant that translates A to B.', additional_kwargs={})",
+        f"{SAID} True",
+    ], done.stderr
