@@ -43,6 +43,8 @@ if TYPE_CHECKING:
         MiniMaxChat,
         QianfanChatEndpoint,
     )
+    from .testing._names_2023 import FakeListChatModel as FakeListChatModel  # noqa: PLC0414
+    from .testing._names_2023 import HumanInputChatModel as HumanInputChatModel  # noqa: PLC0414
 
 
 class OpenAIOptions(ModelOptions, total=False):
@@ -337,7 +339,11 @@ class ChatLocal(ChatModel):
 
 
 def __getattr__(name: str) -> object:
-    """The classes of `_model_hosts`, when they are asked for."""
+    """The classes of `_model_hosts`, when they are asked for; and those of 2023 that are in `chatmodels.testing` now."""
+    if name in ("FakeListChatModel", "HumanInputChatModel"):
+        from .testing import _names_2023
+
+        return getattr(_names_2023, name)
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from . import _model_hosts

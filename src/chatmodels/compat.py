@@ -20,7 +20,7 @@ from typing import Any
 
 _CALLBACKS = ("callbacks",)
 _SCHEMA = ("schema",)
-_MODELS = ("chat_models",)
+_MODELS = ("chat_models", "testing._names_2023")
 _PROMPTS = ("prompts",)
 _CHAINS = ("chains",)
 _CACHES = ("caches.names_2023",)
@@ -35,7 +35,9 @@ MODULES: dict[str, tuple[str, ...]] = {
     "langchain.chat_models.azure_openai": _MODELS,
     "langchain.chat_models.base": _MODELS,
     "langchain.chat_models.bedrock": _MODELS,
+    "langchain.chat_models.fake": _MODELS,
     "langchain.chat_models.fireworks": _MODELS,
+    "langchain.chat_models.human": _MODELS,
     "langchain.chat_models.jinachat": _MODELS,
     "langchain.chat_models.ollama": _MODELS,
     "langchain.chat_models.openai": _MODELS,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from chatmodels import AIMessage, HumanMessage, ProviderError, SystemMessage, ToolCall, ToolMessage
+from chatmodels import AIMessage, HumanMessage, ProviderError, SystemMessage, ToolCall, ToolMessage, chat_models
 from chatmodels.testing import ChatHuman, HumanInputChatModel
 
 from ..conftest import World
@@ -122,3 +125,22 @@ def test_the_names_of_2023(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     typed(monkeypatch, "yes\n\n")
     assert HumanInputChatModel()("Hi").text == "yes"
     assert "content: Hi" in capsys.readouterr().out
+
+
+SCRIPT = """
+from langchain.chat_models import FakeListChatModel
+from langchain.chat_models.human import HumanInputChatModel
+from langchain.schema import HumanMessage
+
+print(FakeListChatModel(responses=["one"])([HumanMessage(content="x")]).content)
+print(HumanInputChatModel(message_func=lambda messages: None)([HumanMessage(content="x")]).content)
+"""
+
+
+def test_a_script_of_2023_finds_them(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    command = [sys.executable, "-m", "chatmodels.compat", str(script)]
+    out = subprocess.run(command, input="typed\n\n", capture_output=True, text=True, check=True).stdout
+    assert out == "one\ntyped\n"
+    assert chat_models.HumanInputChatModel is HumanInputChatModel
