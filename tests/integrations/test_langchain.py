@@ -13,6 +13,7 @@ import pytest
 pytest.importorskip("langchain_core")
 
 import msgspec
+import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from langchain_core.caches import InMemoryCache
@@ -29,7 +30,7 @@ from langchain_core.messages import (
     ToolMessage,
 )
 from langchain_core.prompts import ChatPromptTemplate
-from pydantic import BaseModel
+from pydantic import BaseModel, create_model
 
 import chatmodels as cm
 from chatmodels import ChatModel
@@ -218,6 +219,18 @@ def test_typed_answers_stream_and_are_checked(brain: Brain) -> None:
     assert isinstance(both["raw"], AIMessage)
 
 
+def test_a_changed_schema_is_another_question_to_langchains_cache(brain: Brain) -> None:
+    model = as_langchain(chat(brain), cache=InMemoryCache())
+
+    def typed(**fields: Any) -> Any:
+        return create_model("Same", **fields)
+
+    first = model.with_structured_output(typed(thing=str)).invoke("Give 3")
+    again = model.with_structured_output(typed(thing=str)).invoke("Give 3")
+    other = model.with_structured_output(typed(count=int)).invoke("Give 3")
+    assert (first.thing, again.thing, other.count) == ("a thing", "a thing", 3)
+
+
 def test_langchains_cache_and_callbacks(brain: Brain) -> None:
     class Heard(BaseCallbackHandler):
         def __init__(self) -> None:
@@ -360,6 +373,36 @@ def test_errors_of_langchains_models() -> None:
     assert caught.value.partial.text == "one"
     with pytest.raises(cm.UsageError, match="takes no tools"):
         odd.with_tools({"name": "f", "description": "", "parameters": {"type": "object", "properties": {}}})("Hi")
+
+
+class _Slow(GenericFakeChatModel):
+    async def _agenerate(self, messages: Any, *args: Any, **options: Any) -> Any:
+        await asyncio.sleep(30)
+
+    async def _astream(self, messages: Any, *args: Any, **options: Any) -> Any:
+        from langchain_core.outputs import ChatGenerationChunk
+
+        yield ChatGenerationChunk(message=AIMessageChunk("one"))
+        await asyncio.sleep(30)
+
+
+async def test_deadlines_hold_over_it() -> None:
+    model = from_langchain(_Slow(messages=iter(()))).with_timeouts(total=0.05)
+    with pytest.raises(cm.DeadlineError) as caught:
+        await model.ainvoke("Hi")
+    assert (caught.value.phase, caught.value.seconds) == ("total", 0.05)
+    with pytest.raises(cm.DeadlineError) as caught:
+        await model.astream("Hi").until_done()
+    assert caught.value.partial.text == "one"
+
+
+def test_it_runs_under_trio(brain: Brain) -> None:
+    model = from_langchain(as_langchain(chat(brain)))
+
+    async def both() -> tuple[str, str]:
+        return (await model.ainvoke("Hi")).text, (await model.astream("Hi").until_done()).text
+
+    assert trio.run(both) == (TEXT, TEXT)
 
 
 def test_it_pickles(brain: Brain) -> None:

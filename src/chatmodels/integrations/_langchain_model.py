@@ -101,7 +101,7 @@ class LangChainChatModel(_Base):  # type: ignore[misc]
         if (name := settings.pop("model", None)) is not None:
             model = model.with_model(name)
         tools = settings.pop("tools", None)
-        output = settings.pop("output", None) or _output_of(settings)
+        output = _output_of(settings)
         if "tool_choice" in settings:
             settings["tool_choice"] = tool_choice(settings["tool_choice"], tools or ())
         if stop:

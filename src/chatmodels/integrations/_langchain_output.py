@@ -103,14 +103,20 @@ def structured(
         )
     output, target = _wanted(schema, strict)
     about = {"kwargs": {"method": method, "strict": strict}, "schema": schema}
-    asked = {"output": output} if method == "json_schema" else {"response_format": {"type": "json_object"}}
-    bound = model.bind(**asked, ls_structured_output_format=about, **rest)
+    asked = _response_format(output) if method == "json_schema" else {"type": "json_object"}
+    bound = model.bind(response_format=asked, ls_structured_output_format=about, **rest)
     parser = StructuredOutputParser(output=output, target=target)
     if not include_raw:
         return bound | parser
     parsed = _runnables.RunnablePassthrough.assign(parsed=itemgetter("raw") | parser, parsing_error=_nothing)
     failed = _runnables.RunnablePassthrough.assign(parsed=_nothing)
     return _runnables.RunnableMap(raw=bound) | parsed.with_fallbacks([failed], exception_key="parsing_error")
+
+
+def _response_format(output: Output[Any]) -> dict[str, Any]:
+    """The output as data: LangChain's caches take what is bound into their keys, as text."""
+    said = {"name": output.name, "description": output.description, "schema": output.schema, "strict": output.strict}
+    return {"type": "json_schema", "json_schema": {k: v for k, v in said.items() if v is not None}}
 
 
 def _wanted(schema: Any, strict: bool | None) -> tuple[Output[Any], Any]:
