@@ -490,6 +490,14 @@ def test_threads_tasks_and_batches_share_one_call(server: Server) -> None:
     assert {m.text for m in answers} == {answers[0].text}
 
 
+def test_two_caches_of_one_file_share_calls_too(server: Server, tmp_path: Any) -> None:
+    route = server.route(plain(after=0.05))
+    with ThreadPoolExecutor(4) as pool:
+        models = [cached(route, SQLiteCache(tmp_path / "a.db")) for _ in range(4)]
+        assert len({m.text for m in pool.map(lambda model: model("hi"), models)}) == 1
+    assert len(route.requests) == 1
+
+
 def test_a_cut_answer_is_shared_and_not_kept(server: Server) -> None:
     cut = plain(answer(choices=[{"index": 0, "message": {"content": "x"}, "finish_reason": "length"}]), after=0.05)
     route = server.route(cut)

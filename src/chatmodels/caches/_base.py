@@ -66,8 +66,15 @@ class Cache:
     def flights(self) -> Flights:
         """The calls that are under way for this cache, in this process."""
         have = self.__dict__
-        found: Flights = have["_flights"] if "_flights" in have else have.setdefault("_flights", Flights())
+        if "_flights" not in have:
+            place = self.place()
+            have.setdefault("_flights", Flights() if place is None else _places.setdefault(place, Flights()))
+        found: Flights = have["_flights"]
         return found
+
+    def place(self) -> tuple[str, ...] | None:
+        """Where the answers are, for other caches that keep theirs there too; None where nobody else can."""
+        return None
 
     def vectors(self, setting: str) -> list[tuple[str, bytes]]:
         """(key, vector as float32 bytes) of the answers in this setting, the newest last; for `SemanticCache`."""
@@ -212,6 +219,10 @@ class Flights:
         """It has ended, with an answer or without."""
         self.drop(key, flight)
         flight.land(record)
+
+
+#: The flights of each place that several caches of this process may use.
+_places: weakref.WeakValueDictionary[tuple[str, ...], Flights] = weakref.WeakValueDictionary()
 
 
 class _Threads:

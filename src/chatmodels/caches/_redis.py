@@ -8,6 +8,7 @@ from typing import Any, Self, cast
 from urllib.parse import urlsplit
 
 from .._errors import UsageError
+from .._secret import Hidden
 from ._base import Cache, seconds
 
 #: Seconds that a Redis of ours may take: a cache that is slower than that helps nobody.
@@ -26,9 +27,10 @@ class RedisCache(Cache):
     def __init__(self, url: Any = None, *, ttl: float | None = None, prefix: str = "chatmodels:") -> None:
         self._ttl = seconds(ttl)
         self._prefix = prefix
-        self._url = url if isinstance(url, str) or url is None else None
+        self._url = url if isinstance(url, str) else None
         self._given = url is not None
-        self._redis: Any = _client(_address(url)) if self._url is not None or url is None else _checked(url)
+        self._address = _address(self._url) if url is None or self._url is not None else None
+        self._redis: Any = _checked(url) if self._address is None else _client(self._address)
 
     def __repr__(self) -> str:
         return f"RedisCache(ttl={self._ttl}, prefix={self._prefix!r})"
@@ -57,6 +59,10 @@ class RedisCache(Cache):
     def close(self) -> None:
         """Close the connections."""
         self._redis.close()
+
+    def place(self) -> tuple[str, ...] | None:
+        """The server and the prefix, where the address is known."""
+        return None if self._address is None else ("redis", self._address, self._prefix)
 
     def pickled(self) -> Self | None:
         """The same server, unless a password would have to be written down, or the client is the user's own."""
@@ -111,7 +117,7 @@ def _address(url: str | None) -> str:
     scheme = urlsplit(address).scheme
     if scheme not in ("redis", "rediss", "unix"):
         raise UsageError("url begins with redis://, rediss:// or unix://", argument="url")
-    return address
+    return Hidden(address)
 
 
 def _client(address: str) -> Any:

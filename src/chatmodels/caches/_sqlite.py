@@ -18,8 +18,11 @@ from ._base import Cache, after_fork, seconds
 
 T = TypeVar("T")
 
-#: In the file's header, so that a cache is known before SQLite opens it: "chat" as a number, and the tables' version.
+#: In the file's header, so that a cache is known before anything is done to it: "chat" as a number, and the tables' version.
 APPLICATION, VERSION = 0x63686174, 1
+
+#: No database is smaller than one page, in bytes.
+SMALLEST = 512
 
 #: Seconds that one process waits for another's write.
 PATIENCE = 10.0
@@ -109,6 +112,10 @@ class SQLiteCache(Cache):
             with suppress(sqlite3.Error):
                 self._connection.close()  # type: ignore[union-attr]
 
+    def place(self) -> tuple[str, ...]:
+        """The file."""
+        return "sqlite", str(self.path)
+
     def pickled(self) -> Self:
         """The same file."""
         return self
@@ -169,10 +176,11 @@ def _opened(path: Path) -> sqlite3.Connection:
         raise UsageError(f"{path}: there is no folder {path.parent}; make it first", argument="path")
     if path.is_dir():
         raise UsageError(f"{path} is a folder; path is the file of the cache", argument="path")
-    _check_header(path)
-    if not path.exists():
-        path.touch(mode=0o600)  # answers are as private as what was asked
-    connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+    with _opening.lock:
+        _check_owner(path)
+        if not path.exists():
+            path.touch(mode=0o600)  # answers are as private as what was asked
+        connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
     try:
         _patiently(lambda: _make(connection, path))
         _check_tables(connection, path)
@@ -184,27 +192,54 @@ def _opened(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _check_header(path: Path) -> None:
-    """Whose file is it? Read as plain bytes, since opening a database may already write to it.
+class _Opening:
+    """One thread opens at a time: making a file closes it too, and that would take away the locks that another connection of
+    this process has on it (https://www.sqlite.org/howtocorrupt.html, 2.2)."""
 
-    The header's layout: https://www.sqlite.org/fileformat.html (application id at byte 68, user version at 60).
-    """
-    if not path.exists():
+    def __init__(self) -> None:
+        self.forked()
+        after_fork(self)
+
+    def forked(self) -> None:
+        self.lock = threading.Lock()
+
+
+_opening = _Opening()
+
+
+def _check_owner(path: Path) -> None:
+    """Whose file is it? Looked up without any lock, log or write, and through SQLite, which keeps its locks right."""
+    size = path.stat().st_size if path.exists() else 0
+    if not size:
         return
-    with path.open("rb") as file:
-        head = file.read(100)
-    if not head:
-        return
-    if not head.startswith(b"SQLite format 3\0") or len(head) < 100:
+    if size < SMALLEST:  # SQLite would take it for an empty database, and write over it
         raise _not_usable(path, "it is no SQLite database")
-    application = int.from_bytes(head[68:72], "big")
-    version = int.from_bytes(head[60:64], "big")
+    try:
+        application, version = _marks(path, "immutable=1")
+    except sqlite3.DatabaseError as error:
+        if _code(error) != sqlite3.SQLITE_CORRUPT:
+            raise
+        application, version = _marks(path, "mode=ro")  # it was being written, maybe: look again, with locks
     if application != APPLICATION:
         raise _not_usable(path, "it is a SQLite database of another program")
     if version != VERSION:
         raise _not_usable(
             path, f"it is a cache of version {version}, and this release of chatmodels writes version {VERSION}"
         )
+
+
+def _marks(path: Path, how: str) -> tuple[int, int]:
+    """(application id, user version) of a file."""
+    connection = sqlite3.connect(f"{path.as_uri()}?{how}", uri=True, timeout=PATIENCE)
+    try:
+        application: int = connection.execute("PRAGMA application_id").fetchone()[0]
+        return application, connection.execute("PRAGMA user_version").fetchone()[0]
+    except sqlite3.DatabaseError as error:
+        if _code(error) != sqlite3.SQLITE_NOTADB:
+            raise
+        raise _not_usable(path, "it is no SQLite database") from error
+    finally:
+        connection.close()
 
 
 def _make(connection: sqlite3.Connection, path: Path) -> None:
