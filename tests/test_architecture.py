@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import chatmodels
@@ -71,8 +72,13 @@ def imports(name: str, path: Path, *, everywhere: bool) -> set[tuple[str, bool]]
         for child in ast.iter_child_nodes(node):
             visit(child)
 
-    visit(ast.parse(path.read_text()))
+    visit(_parsed(path))
     return found
+
+
+@cache
+def _parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
 
 
 def test_every_import_goes_down() -> None:

@@ -192,16 +192,18 @@ def test_async_inputs(server: Server, name: str) -> None:
 def test_slow_inputs_do_not_hold_up_the_first_ones(server: Server) -> None:
     route = server.route(echo())
 
+    late: list[float] = []
+
     def inputs() -> Iterator[str]:
         yield "a"
         yield "b"
         time.sleep(0.3)
+        late.append(time.monotonic())
         yield "c"
 
-    began = time.monotonic()
     for _ in chat(route).batch_as_completed(inputs()):
         pass
-    assert route.requests[1].time - began < 0.25
+    assert route.requests[1].time < late[0]
 
 
 def test_inputs_run_in_the_callers_thread(server: Server) -> None:
@@ -231,7 +233,7 @@ def test_leaving_early_ends_what_is_running(server: Server, how: str) -> None:
             pairs.throw(KeyError())  # type: ignore[attr-defined]
     del pairs
     gc.collect()
-    assert route.wait_left(4) - when < 0.3
+    assert route.wait_left(4) - when < 2
     assert len(route.requests) == 5
 
 
@@ -251,7 +253,7 @@ def test_leaving_early_async(server: Server, name: str) -> None:
         await sleep(0.1)
 
     World(name).run(go)
-    assert route.wait_left(len(route.requests) - 1) - when[0] < 0.3
+    assert route.wait_left(len(route.requests) - 1) - when[0] < 2
 
 
 def test_a_slow_reader_holds_the_calls_back(server: Server) -> None:

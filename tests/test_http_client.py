@@ -166,7 +166,7 @@ def test_no_connection(own: Own) -> None:
 def test_leaving_early(own: Own, server: Server) -> None:
     route = server.route(sse(PIECES[:2], end=False))
     found = own.read(route, most=1)
-    assert route.wait_left() - route.requests[0].time < 0.5
+    assert route.wait_left() - route.requests[0].time < 2
     assert found.stream.message.text == "Bon"
 
 
@@ -194,7 +194,7 @@ def test_cancelled(server: Server, library: Any, name: str, script: Any) -> None
             when.append(time.monotonic())
 
     World(name).run(in_asyncio if name == "asyncio" else in_trio)
-    assert route.wait_left() - when[0] < 0.3
+    assert route.wait_left() - when[0] < 2
 
 
 def test_closed_from_another_thread(server: Server, library: Any) -> None:
