@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import pickle
@@ -167,3 +168,25 @@ def test_no_server_and_no_password_in_sight(server: Server, redis: str) -> None:
     assert not route.requests
     with pytest.raises(UsageError, match="redis://"):
         chat(route).with_limits(shared="memcached://x")
+
+
+def test_what_never_arrived_costs_no_request(redis: str) -> None:
+    nowhere = chat("http://127.0.0.1:9/v1").with_limits(shared=redis, requests_per_minute=1).with_timeouts(total=5)
+    for _ in range(2):
+        with pytest.raises(ConnectError):
+            nowhere("hi")
+
+
+async def test_one_who_is_cancelled_in_the_line_is_gone_from_it(server: Server, redis: str) -> None:
+    route = server.route(silent(9), plain())
+    model = chat(route).with_limits(shared=redis, max_concurrency=1)
+    inside = asyncio.create_task(model.ainvoke("hi"))
+    await asyncio.to_thread(route.wait_for_requests, 1)
+    waiting = asyncio.create_task(model.ainvoke("hi"))
+    await asyncio.sleep(0.1)
+    for task in (waiting, inside):
+        task.cancel()
+    await asyncio.wait([waiting, inside])
+    began = time.monotonic()
+    assert (await model.ainvoke("hi")).text
+    assert time.monotonic() - began < 5, "nobody was waited for who is not there"
