@@ -306,6 +306,61 @@ def test_a_model_of_langchain_as_ours(brain: Brain) -> None:
     assert stream.message.usage.total_tokens
 
 
+def test_the_models_own_tools_stay(brain: Brain) -> None:
+    def mine(a: int) -> int:
+        """Mine."""
+        return a
+
+    def theirs(b: int) -> int:
+        """Theirs."""
+        return b
+
+    as_langchain(chat(brain).with_tools(mine)).bind_tools([theirs]).invoke("Hi")
+    assert [t["function"]["name"] for t in brain.seen[-1]["tools"]] == ["mine", "theirs"]
+
+
+class _Thinks(GenericFakeChatModel):
+    """Streams as the models of Anthropic do there: reasoning, its signature apart, then text."""
+
+    def _stream(self, messages: Any, *args: Any, **options: Any) -> Any:
+        from langchain_core.outputs import ChatGenerationChunk
+
+        blocks: list[Any] = [
+            {"type": "thinking", "thinking": "h", "index": 0},
+            {"type": "thinking", "thinking": "m", "index": 0},
+            {"type": "thinking", "signature": "sig", "index": 0},
+            {"type": "text", "text": "a", "index": 1},
+            {"type": "text", "text": "b", "index": 1},
+        ]
+        for block in blocks:
+            yield ChatGenerationChunk(message=AIMessageChunk([block]))
+        last = AIMessageChunk("", response_metadata={"stop_reason": "end_turn"})
+        yield ChatGenerationChunk(message=last)
+
+
+def test_reasoning_keeps_its_signature_in_streams() -> None:
+    with from_langchain(_Thinks(messages=iter(()))).stream("Hi") as stream:
+        message = stream.until_done()
+    assert message.content == [Reasoning("hm", signature="sig"), Text("ab")]
+    assert (message.finish_reason, message.raw_finish_reason) == ("stop", "end_turn")
+
+
+@quick
+@given(whole_answers(depth=0))
+def test_streams_over_both_adapters_say_all(message: Any) -> None:
+    from chatmodels.integrations._langchain_provider import LangChainDialect
+    from chatmodels.integrations._langchain_stream import ChunkWriter
+    from chatmodels.integrations._langchain_transport import _END, _line
+
+    events, writer = events_of(message), ChunkWriter()
+    chunks = [c for e in events if (c := writer.chunk(e, lambda: fold(events))) is not None]
+    decoder = LangChainDialect().stream_decoder()
+    back = fold(decoder.feed(b"".join(_line(c) for c in chunks) + _END))
+    want = fold(events)
+    assert (back.text, back.reasoning, back.usage) == (want.text, want.reasoning, want.usage)
+    assert [(c.name, c.args) for c in back.tool_calls] == [(c.name, c.args) for c in want.tool_calls]
+
+
 def test_its_tools_and_typed_answers(brain: Brain) -> None:
     def look_up(word: str, times: int) -> str:
         """Look a word up."""

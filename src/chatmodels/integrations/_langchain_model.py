@@ -21,7 +21,7 @@ from chatmodels._model import ChatModel
 from chatmodels._output import Output
 from chatmodels._results import generation_of
 from chatmodels._stream import AIMessageChunk, AsyncChatStream, ChatStream
-from chatmodels._tools import as_tool
+from chatmodels._tools import Tool, as_tool
 
 from ._langchain_errors import as_langchain_error
 from ._langchain_messages import messages_from_langchain, to_langchain
@@ -109,7 +109,7 @@ class LangChainChatModel(_Base):  # type: ignore[misc]
         try:
             call = model._call(messages_from_langchain(messages), None, settings, stream)
             if tools is not None:
-                call = msgspec.structs.replace(call, tools=tuple(as_tool(t) for t in tools))
+                call = msgspec.structs.replace(call, tools=with_own(call.tools, [as_tool(t) for t in tools]))
             if output is not None:
                 call = msgspec.structs.replace(call, output=output)
             return model._plan(), call
@@ -236,6 +236,12 @@ def _named_choice(given: dict[str, Any]) -> Any:
     if name:
         return name
     return {"any": "required", "auto": "auto", "none": "none"}.get(kind or "", given)
+
+
+def with_own(own: Sequence[Tool], given: Sequence[Tool]) -> tuple[Tool, ...]:
+    """The model's own tools and those of a call, which stand for the model's of the same name."""
+    names = {t.name for t in given}
+    return (*(t for t in own if t.name not in names), *given)
 
 
 def _output_of(settings: dict[str, Any]) -> Output[Any] | None:

@@ -19,6 +19,7 @@ from chatmodels._events import (
     Event,
     MessageInfo,
     PartDone,
+    PartInfo,
     ReasoningDelta,
     RefusalDelta,
     Start,
@@ -33,7 +34,7 @@ from chatmodels._providers import Provider, register
 from chatmodels._tools import Tool
 from chatmodels.dialects._base import Decoder, Dialect, StreamDecoder, http_error
 
-from ._langchain_blocks import as_list, parts_of
+from ._langchain_blocks import OURS, as_list, part_of_data, parts_of
 from ._langchain_messages import finish_reason, from_langchain, to_langchain, usage_of
 from ._langchain_transport import LangChainTransport
 
@@ -224,11 +225,18 @@ class LangChainStream(Decoder):
         if kind == "text" and not item.get("annotations"):
             if item.get("text"):
                 out.append(TextDelta(item["text"], self._place(self._going_on("text", number))))
-        elif kind in ("reasoning", "thinking") and not _signed(item):
-            said = item.get("reasoning") or item.get("thinking") or ""
-            out.append(ReasoningDelta(said, self._place(self._going_on("reasoning", number))))
+        elif kind in ("reasoning", "thinking"):
+            self._reasoning(out, item, self._place(self._going_on("reasoning", number)))
         else:
             out += [PartDone(part, self._place(("part", len(self._places)))) for part in parts_of([item])]
+
+    def _reasoning(self, out: list[Event], item: dict[str, Any], place: int) -> None:
+        said = string(item.get("reasoning")) or string(item.get("thinking"))
+        signature = string(item.get("signature")) or string(mapping(item.get("extras")).get("signature"))
+        if said:
+            out.append(ReasoningDelta(said, place))
+        if signature:
+            out.append(PartInfo(index=place, signature=signature))
 
     def _call(self, out: list[Event], call: dict[str, Any]) -> None:
         self._called = True
@@ -248,9 +256,12 @@ class LangChainStream(Decoder):
         model = string(metadata.get("model_name")) or string(metadata.get("model"))
         if model:
             out.append(Start(model=model))
-        kept = mapping(metadata.get("chatmodels")).get("provider_data")
-        if kept:
-            out.append(MessageInfo(kept))
+        kept = mapping(metadata.get(OURS))
+        if kept.get("provider_data"):
+            out.append(MessageInfo(kept["provider_data"]))
+        parts = [part_of_data(d) for d in kept.get("content") or ()]
+        if len(parts) == len(self._places):  # as our own adapter gave them, with what chunks cannot say
+            out += [PartDone(part, index) for index, part in enumerate(parts)]
         reason = finish_reason(metadata) or ("tool_calls" if self._called else "unknown")
         raw = string(metadata.get("raw_finish_reason")) or string(metadata.get("finish_reason"))
         raw = raw or string(metadata.get("stop_reason"))
@@ -259,10 +270,6 @@ class LangChainStream(Decoder):
 
 
 _CALLS = ("tool_call", "tool_call_chunk", "tool_use", "input_json_delta", "invalid_tool_call")
-
-
-def _signed(item: dict[str, Any]) -> bool:
-    return bool(item.get("signature") or item.get("extras"))
 
 
 def _sum(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:

@@ -126,7 +126,9 @@ class PydanticAIModel(_Base):  # type: ignore[misc]
         except UsageError as error:
             raise _exceptions.UserError(str(error)) from error
         output = _output(parameters)
-        return model._plan(), msgspec.structs.replace(call, tools=(*call.tools, *tools), output=output or call.output)
+        names = {t.name for t in tools}
+        own = [t for t in call.tools if t.name not in names]
+        return model._plan(), msgspec.structs.replace(call, tools=(*own, *tools), output=output or call.output)
 
     def _messages(self, messages: list[Any], parameters: Any) -> list[Message]:
         out: list[Message] = []
