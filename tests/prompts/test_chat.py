@@ -7,11 +7,20 @@ import pickle
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatmodels import AIMessage, ChatMessage, ChatPromptTemplate, HumanMessage, MessagesPlaceholder, PromptTemplate
-from chatmodels import SystemMessage, ToolMessage, UsageError
+from chatmodels import (
+    AIMessage,
+    ChatMessage,
+    ChatPromptTemplate,
+    HumanMessage,
+    MessagesPlaceholder,
+    PromptTemplate,
+    SystemMessage,
+    ToolMessage,
+    UsageError,
+)
 from chatmodels.prompts import (
     AIMessagePromptTemplate,
     ChatMessagePromptTemplate,
@@ -111,6 +120,7 @@ def test_missing_and_extra_variables_are_named_together() -> None:
         ChatPromptTemplate.from_messages([("human", "hi")]).format_messages(x=1)
 
 
+@settings(max_examples=50)
 @given(st.dictionaries(st.sampled_from(["from_", "to", "text", "self", "messages", "values"]), st.text(), max_size=6))
 def test_the_values_fit_or_all_that_does_not_is_named(values: dict[str, str]) -> None:
     prompt = ChatPromptTemplate.from_messages(PAGE)
@@ -202,7 +212,8 @@ def test_adding() -> None:
     made = both.format_messages(b="2", c="3", d="4", h=[])
     assert [m.text for m in made] == ["1", "hi 2", "constant", "3", "4", "5"]
     assert (SystemMessage("first") + prompt).format_messages() == [SystemMessage("first"), SystemMessage("1")]
-    assert ([("human", "first")] + prompt).format_messages()[0] == HumanMessage("first")
+    first_pair = [("human", "first")]
+    assert (first_pair + prompt).format_messages()[0] == HumanMessage("first")
     first = SystemMessagePromptTemplate.from_template("{a}") + "hi {b}"
     assert isinstance(first, ChatPromptTemplate)
     assert first.input_variables == ["a", "b"]
