@@ -20,7 +20,8 @@ from typing import Any
 from . import wire_records
 from .sdk_differences import Case, explain
 from .sdk_page import page
-from .sdk_readers import SDK, SDKS, arguments, texts
+from .sdk_reader import SDK, arguments, texts
+from .sdk_readers import SDKS
 
 PROVIDERS = {
     "openai-chat": ("openai", "/v1"),
