@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ._errors import (
         AuthenticationError,
         BatchError,
+        BudgetExceeded,
         ChatModelError,
         ContentFilterError,
         ContextTooLongError,
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from ._results import ChatGeneration, LLMResult
     from ._stream import AIMessageChunk
     from ._tools import tool
+    from ._tracking import track_usage
+    from ._tracking_budget import Budget
     from ._usage import Usage
     from .caches import get_llm_cache, set_llm_cache
     from .chat_models import ChatLocal, ChatOpenAI
@@ -41,7 +44,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "_errors": (
-        "AuthenticationError BatchError ChatModelError ContentFilterError ContextTooLongError DeadlineError "
+        "AuthenticationError BatchError BudgetExceeded ChatModelError ContentFilterError ContextTooLongError DeadlineError "
         "IncompleteStream OutOfCreditError OutputError OverloadedError ProtocolError ProviderError RateLimitError "
         "TransportError UsageError"
     ),
@@ -52,6 +55,8 @@ _HOMES = {
     "_results": "ChatGeneration LLMResult",
     "_stream": "AIMessageChunk",
     "_tools": "tool",
+    "_tracking": "track_usage",
+    "_tracking_budget": "Budget",
     "_usage": "Usage",
     "caches": "get_llm_cache set_llm_cache",
     "chat_models": "ChatLocal ChatOpenAI",
@@ -65,6 +70,8 @@ __all__ = [
     "Audio",
     "AuthenticationError",
     "BatchError",
+    "Budget",
+    "BudgetExceeded",
     "ChatGeneration",
     "ChatLocal",
     "ChatMessage",
@@ -103,6 +110,7 @@ __all__ = [
     "get_llm_cache",
     "set_llm_cache",
     "tool",
+    "track_usage",
 ]
 
 

@@ -13,6 +13,7 @@ ChatModelError                  the root: provider, model, attempts, message (pa
 |- ProtocolError                bytes that are not what the documentation says: `path`, `data`
 |  `- IncompleteStream          the stream ended before the answer did: `.message` is the partial answer
 |- OutputError                  an answer that does not fit the asked type: `.message`, `text`
+|- BudgetExceeded               a budget has no room for the call: nothing was sent; `limit` names which
 `- BatchError                   some items of a batch failed: `results` has every item, in order
 """
 
@@ -25,6 +26,7 @@ __all__ = [
     "AuthenticationError",
     "BadRequestError",
     "BatchError",
+    "BudgetExceeded",
     "ChatModelError",
     "ConnectError",
     "ContentFilterError",
@@ -253,6 +255,20 @@ class OutputError(ChatModelError):
     def message(self) -> Any:
         """The answer that did not fit."""
         return self.partial
+
+
+class BudgetExceeded(ChatModelError):
+    """A budget has no room for this call; it was not sent. `limit` is "max_cost", "max_tokens" or "max_calls"; `allowed`, `spent`
+    (what is under way included) and `needed` are in its unit."""
+
+    def __init__(
+        self, text: str, *, limit: str = "", allowed: float = 0, spent: float = 0, needed: float = 0, **kw: Any
+    ) -> None:
+        super().__init__(text, **kw)
+        self.limit = limit
+        self.allowed = allowed
+        self.spent = spent
+        self.needed = needed
 
 
 class BatchError(ChatModelError):

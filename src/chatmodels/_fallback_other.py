@@ -31,9 +31,10 @@ class Other(msgspec.Struct, frozen=True):
     base: Settings
 
     def plan(self, like: Plan) -> Plan:
-        """Its own plan; the callbacks are those of the call."""
+        """Its own plan; the callbacks are those of the call, and so are the layers that go along (budgets)."""
         own: Plan = self.model._own_plan()
-        return msgspec.structs.replace(own, handlers=like.handlers)
+        along = tuple(one for one in like.tries if one.goes_along and one not in own.tries)
+        return msgspec.structs.replace(own, handlers=like.handlers, tries=(*along, *own.tries))
 
     def call(self, call: Call, plan: Plan) -> Call:
         """The call as it is put to this model."""

@@ -57,6 +57,8 @@ class TryLayer:
     (`headers`, `usage`); a try that fails raises. When a stream is left, the generator is closed: clean up in `finally`."""
 
     rank: ClassVar[int] = 0
+    #: Is it around the tries of a model that is asked in this one's place (a fallback, a hedge) too?
+    goes_along: ClassVar[bool] = False
 
     def attempt(self, plan: Plan, call: Call, ledger: Ledger, inner: Callable[[], Flow[T]]) -> Flow[T]:
         """One try."""

@@ -10,6 +10,7 @@ from typing import Any, TextIO
 
 from ._messages import Message
 from ._results import LLMResult
+from ._tracking import get_openai_callback
 from ._usage import Attempt
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "BaseCallbackManager",
     "CallbackManager",
     "StreamingStdOutCallbackHandler",
+    "get_openai_callback",
 ]
 
 

@@ -8,6 +8,7 @@ from ._messages import AIMessage, ChatMessage, FunctionMessage, HumanMessage, Me
 from ._messages import _Message as BaseMessage
 from ._results import ChatGeneration, LLMResult
 from ._stream import AIMessageChunk
+from .history import from_openai, messages_from_json, messages_to_json, to_openai
 
 ChatResult = LLMResult
 Generation = ChatGeneration
@@ -26,7 +27,11 @@ __all__ = [
     "Message",
     "SystemMessage",
     "ToolMessage",
+    "from_openai",
     "get_buffer_string",
     "messages_from_dict",
+    "messages_from_json",
     "messages_to_dict",
+    "messages_to_json",
+    "to_openai",
 ]
