@@ -77,9 +77,10 @@ def test_the_command_lines_shown_parse() -> None:
     import shlex
 
     from chatmodels.cli._args import COMMANDS, chat_parser, models_parser, parser
+    from chatmodels.cli._batch import batch_parser
     from chatmodels.cli._logs import logs_parser
 
-    parsers = {"chat": chat_parser, "models": models_parser, "logs": logs_parser}
+    parsers = {"chat": chat_parser, "models": models_parser, "logs": logs_parser, "batch": batch_parser}
 
     for path in PAGES:
         for match in BLOCK.finditer(path.read_text()):

@@ -33,17 +33,24 @@ class ManyCalls:
         max_concurrency: int = 50,
         errors: Errors = "raise",
         return_exceptions: bool = False,
+        progress: bool = False,
         **settings: Any,
     ) -> list[AIMessage]:
         """The answers to many inputs, in their order, `max_concurrency` at a time.
 
         Every item is tried to its end. With `errors="raise"` a `BatchError` comes after all have ended, with every result
         and error in `.results`; with "return" (or `return_exceptions=True`) errors stand in their items' places.
+        `progress`: a bar on standard error where that is a terminal, else a line every ten seconds.
         """
         from ._batch import checked, finished, gather
 
         limit = checked(max_concurrency, errors)
-        results = gather(inputs, self._many(config, settings), limit)
+        many = self._many(config, settings)
+        if progress:
+            with _watched(inputs) as watched:
+                results = gather(inputs, watched.many(many), limit)
+        else:
+            results = gather(inputs, many, limit)
         return finished(results, "return" if return_exceptions else errors)
 
     async def abatch(
@@ -54,13 +61,19 @@ class ManyCalls:
         max_concurrency: int = 50,
         errors: Errors = "raise",
         return_exceptions: bool = False,
+        progress: bool = False,
         **settings: Any,
     ) -> list[AIMessage]:
         """`batch` in the async world; takes async iterables too."""
         from ._batch import agather, checked, finished
 
         limit = checked(max_concurrency, errors)
-        results = await agather(inputs, self._many(config, settings), limit)
+        many = self._many(config, settings)
+        if progress:
+            with _watched(inputs) as watched:
+                results = await agather(inputs, watched.many(many), limit)
+        else:
+            results = await agather(inputs, many, limit)
         return finished(results, "return" if return_exceptions else errors)
 
     def batch_as_completed(
@@ -92,6 +105,7 @@ class ManyCalls:
         *,
         max_concurrency: int = 50,
         errors: Errors = "raise",
+        progress: bool = False,
         tags: list[str] | None = None,
         metadata: dict[str, Any] | None = None,
         **settings: Any,
@@ -105,7 +119,12 @@ class ManyCalls:
         from ._batch import checked, finished, gather
 
         limit = checked(max_concurrency, errors)
-        results = gather(messages, self._many(None, settings, stop, callbacks), limit)
+        many = self._many(None, settings, stop, callbacks)
+        if progress:
+            with _watched(messages) as watched:
+                results = gather(messages, watched.many(many), limit)
+        else:
+            results = gather(messages, many, limit)
         return result_of(finished(results, errors))
 
     async def agenerate(
@@ -116,6 +135,7 @@ class ManyCalls:
         *,
         max_concurrency: int = 50,
         errors: Errors = "raise",
+        progress: bool = False,
         tags: list[str] | None = None,
         metadata: dict[str, Any] | None = None,
         **settings: Any,
@@ -124,9 +144,20 @@ class ManyCalls:
         from ._batch import agather, checked, finished
 
         limit = checked(max_concurrency, errors)
-        results = await agather(messages, self._many(None, settings, stop, callbacks), limit)
+        many = self._many(None, settings, stop, callbacks)
+        if progress:
+            with _watched(messages) as watched:
+                results = await agather(messages, watched.many(many), limit)
+        else:
+            results = await agather(messages, many, limit)
         return result_of(finished(results, errors))
 
     def generate_prompt(self, prompts: Iterable[Any], stop: Any = None, callbacks: Any = None, **kw: Any) -> LLMResult:
         """`generate` over prompt values."""
         return self.generate(prompts, stop, callbacks, **kw)
+
+
+def _watched(inputs: Any) -> Any:
+    from .batch._progress import Watched
+
+    return Watched(inputs)

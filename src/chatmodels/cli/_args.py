@@ -10,7 +10,7 @@ from .._errors import UsageError
 from .._json import is_array, loads
 from .._version import __version__
 
-COMMANDS = ("chat", "models", "logs")
+COMMANDS = ("chat", "models", "logs", "batch")
 
 _EPILOG = """\
 examples:
@@ -29,10 +29,11 @@ _USAGE = """\
 chatmodels [options] PROMPT
        chatmodels chat [options]
        chatmodels models [--json]
-       chatmodels logs [options]"""
+       chatmodels logs [options]
+       chatmodels batch IN -o OUT [options]"""
 _DESCRIPTION = (
     "Ask a chat model; the answer streams to the terminal. `chat` holds a conversation, `models` lists providers, "
-    "`logs` past calls."
+    "`logs` past calls, `batch` asks about every item of a file."
 )
 
 

@@ -66,9 +66,12 @@ def _command(arguments: list[str]) -> int:
         return _models(models_parser().parse_args(arguments[1:]))
     if command == "logs":
         return _logs(arguments[1:])
+    if command == "batch":
+        return _batch(arguments[1:])
     given = parser().parse_intermixed_args(arguments)
-    if len(given.prompt) == 1 and given.prompt[0] == "logs":  # `chatmodels -m local logs`
-        raise UsageError("options of logs follow it: chatmodels logs [options]", argument="logs")
+    if len(given.prompt) == 1 and given.prompt[0] in ("logs", "batch"):  # `chatmodels -m local logs`
+        name = given.prompt[0]
+        raise UsageError(f"options of {name} follow it: chatmodels {name} [options]", argument=name)
     if len(given.prompt) == 1 and given.prompt[0] in COMMANDS:  # `chatmodels -m local chat`
         return _chat(given) if given.prompt[0] == "chat" else _models(given)
     return _ask(given)
@@ -90,6 +93,12 @@ def _logs(arguments: list[str]) -> int:
     from ._logs import logs, logs_parser
 
     return logs(logs_parser().parse_intermixed_args(arguments))
+
+
+def _batch(arguments: list[str]) -> int:
+    from ._batch import batch, batch_parser
+
+    return batch(batch_parser().parse_intermixed_args(arguments))
 
 
 def _complain(error: Exception, status: int) -> int:

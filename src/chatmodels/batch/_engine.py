@@ -1,0 +1,361 @@
+"""The run itself, in an event loop: read ahead a little, have each begin journalled, call, have each end journalled.
+
+Everything here happens in the loop's thread. All that is kept is of items that are on their way: their number is bounded by a
+semaphore (`room`), which is given back when an item's line has gone out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+import msgspec
+
+from .._async import Task, in_trio, mailbox, semaphore, sleep, spawn
+from .._cache_key import question_of
+from .._calls import call_flow
+from .._drive import arun
+from .._errors import (
+    AuthenticationError,
+    ChatModelError,
+    ConnectError,
+    MissingKeyError,
+    NotFoundError,
+    OutOfCreditError,
+    OverloadedError,
+    RateLimitError,
+)
+from .._messages import AIMessage, SystemMessage
+from .._usage import Attempt
+from ._gate import Gate
+from ._items import item_of
+from ._journal import Journal
+from ._ledger import End, Entry, Ledger, Told
+from ._output import Output
+from ._progress import Progress
+from ._record import BatchRecord, error_of, shared
+from ._tally import Tally
+
+#: Every further item would fail the same way: the batch ends, and these items are not counted as failed.
+FATAL = (AuthenticationError, MissingKeyError, OutOfCreditError, NotFoundError)
+#: Not answered and not paid: the item can be sent again.
+REFUSED = (RateLimitError, OverloadedError, ConnectError)
+
+Price = Callable[[AIMessage], float | None]
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run is asked for besides its model and items."""
+
+    ordered: bool
+    max_concurrency: int
+    max_cost: float | None
+    max_tokens: int | None
+    price: Price | None
+    patience: float
+    stop_after: int | None
+    system: str | None
+
+    @property
+    def room(self) -> int:
+        """How many items may be on their way. In order, fast ones wait for slow ones before them."""
+        return 8 * self.max_concurrency + 64 if self.ordered else 2 * self.max_concurrency + 32
+
+    @property
+    def unsafe(self) -> int:
+        """How many answers may wait for the disk while further calls are sent."""
+        return max(8, self.max_concurrency // 4)
+
+
+class Run:
+    """One batch, once."""
+
+    def __init__(  # noqa: PLR0917
+        self, model: Any, source: Any, journal: Journal | None, output: Output, gate: Gate, tally: Tally,
+        progress: Progress, options: Options,
+    ) -> None:  # fmt: skip
+        self._model, self._source, self._journal, self._output = model, source, journal, output
+        self._plan = model._plan()
+        self.gate, self.tally, self.progress, self.options = gate, tally, progress, options
+        self._system = SystemMessage(options.system) if options.system else None
+        self._ready: deque[Entry] = deque()
+        self._flights: dict[bytes, list[Entry]] = {}
+        self._tasks: set[Task] = set()
+        self._open = self._unsafe = self._in_a_row = self.read = 0
+        self._all_read = self._waking = self._over = False
+        self._spent_tokens, self._spent_cost = journal.spent if journal is not None else (0, 0.0)
+        self._priced = 0
+        self.stopped: str | None = None
+        self.reason: str | None = None
+        self.error: BaseException | None = None
+        #: The files are closed.
+        self.closed = threading.Event()
+
+    async def run(self) -> None:
+        """To the end, or until it is stopped. Raises what the source or the disk raised."""
+        self._finish, finished = mailbox()
+        self._room = semaphore(self.options.room)
+        self._ledger = Ledger(self._journal, self._output, self.options.ordered, _soon(self._told))
+        self._reader = spawn(self._read)
+        ticker = spawn(self._tick)
+        try:
+            await finished()
+        finally:
+            for task in (ticker, self._reader, *self._tasks):
+                task.cancel()
+            self._over = True
+            self._ledger.close()
+            self.closed.set()
+        if self.error is not None:
+            raise self.error
+
+    def release(self) -> None:
+        """The taker of records has taken one."""
+        self._room.release()
+
+    def stop(self, stopped: str, reason: str, error: BaseException | None = None) -> None:
+        """Send no more; what is in flight ends."""
+        if self.stopped is None:
+            self.stopped, self.reason, self.error = stopped, reason, error
+            self._all_read = True
+            self._reader.cancel()
+            self._drop()
+        self._maybe_over()
+
+    def _drop(self) -> None:
+        """What has not been sent is left for the next run."""
+        for entry in self._ready:
+            self._open -= 1 + len(self._flights.pop(entry.key, ()))
+        self._ready.clear()
+
+    def _maybe_over(self) -> None:
+        if self._all_read and not self._open and not self._over:
+            self._over = True
+            self._finish(None)
+
+    async def _tick(self) -> None:
+        while True:
+            await sleep(self.progress.every)
+            self.tally.in_flight = len(self._tasks)
+            self.progress.show(self.tally)
+
+    # -- in
+
+    async def _read(self) -> None:
+        try:
+            while True:
+                await self._room.acquire()
+                got = await self._source.next()
+                if got is None:
+                    break
+                self.read += 1
+                self._open += 1
+                self._ledger.put(self._entry(*got))
+        except Exception as error:
+            self.stop("error", f"the items could not be read: {error}", error)
+        self._all_read = True
+        self._maybe_over()
+
+    def _entry(self, position: int, given: Any) -> Entry:
+        item = item_of(given)
+        try:
+            if item.error is not None:
+                raise item.error
+            call = self._model._call(item.input, None, item.settings)
+            if self._system is not None:
+                call = msgspec.structs.replace(call, messages=(self._system, *call.messages))
+            entry = Entry(position, item.id, item.metadata, bytes.fromhex(question_of(self._plan, call).key)[:16])
+            entry.call = call
+        except Exception as error:  # the item's own: it gets its line
+            seed = repr((item.input, item.settings)).encode("utf-8", "replace")
+            entry = Entry(position, item.id, item.metadata, hashlib.sha256(seed).digest()[:16])
+            entry.call = error
+        return entry
+
+    # -- what the ledger says
+
+    def _told(self, told: Told) -> None:
+        if self._over:
+            return
+        for entry in told.go:
+            self._may_go(entry)
+        for end in told.ends:
+            self._ended(end)
+        for _ in range(told.out):
+            self._room.release()
+        if told.error is not None:
+            self.stop("error", str(told.error), told.error)
+            for task in self._tasks:
+                task.cancel()
+            self._open = 0  # what is still open cannot be written: the journal has it as begun
+        self._pump()
+        self._maybe_over()
+
+    def _may_go(self, entry: Entry) -> None:
+        if self.stopped is not None:
+            self._open -= 1
+        elif isinstance(entry.call, Exception):
+            self._end(entry, self._record(entry, error=error_of(entry.call)))
+        elif entry.key in self._flights:
+            self._flights[entry.key].append(entry)
+        else:
+            self._flights[entry.key] = []
+            self._ready.append(entry)
+
+    def _ended(self, end: End) -> None:
+        self._open -= 1
+        self.tally.add(end.record, end.reused)
+        if end.reused or end.record.same_as is not None or isinstance(end.entry.call, Exception):
+            return
+        self._unsafe -= 1
+        for other in self._flights.pop(end.entry.key, ()):
+            record = shared(end.record, other.position, other.id, other.metadata)
+            self._ledger.put(End(other, record))
+
+    # -- calls
+
+    def _pump(self) -> None:
+        """Send what may be sent now."""
+        while self._ready and self.stopped is None:
+            now = monotonic()
+            if len(self._tasks) >= self.gate.allowed(now):
+                if now < self.gate.closed_until:
+                    self._wake(self.gate.closed_until - now)
+                return
+            if self._unsafe - len(self._tasks) >= self.options.unsafe or not self._affordable():
+                return
+            self._send(self._ready.popleft(), now)
+
+    def _send(self, entry: Entry, now: float) -> None:
+        if not entry.tries:
+            entry.expires = now + self.options.patience
+        entry.tries += 1
+        self._unsafe += 1
+        task: list[Task] = []
+        task.append(spawn(lambda: self._sent(entry, task)))
+        self._tasks.add(task[0])
+
+    def _wake(self, seconds: float) -> None:
+        if self._waking:
+            return
+        self._waking = True
+
+        async def wake() -> None:
+            await sleep(seconds)
+            self._waking = False
+            self._pump()
+
+        spawn(wake)
+
+    async def _sent(self, entry: Entry, task: list[Task]) -> None:
+        try:
+            await self._call(entry)
+        except Exception as error:  # ours
+            self.stop("error", f"item {entry.position}: {error}", error)
+        finally:
+            self._tasks.discard(task[0])
+        self._pump()
+        self._maybe_over()
+
+    async def _call(self, entry: Entry) -> None:
+        began = monotonic()
+        try:
+            message = await arun(call_flow(self._plan, entry.call))
+        except Exception as error:
+            self._went_wrong(entry, error, began)
+        else:
+            self._in_a_row = 0
+            self._answered(entry, message, monotonic() - began)
+
+    def _answered(self, entry: Entry, message: AIMessage, seconds: float) -> None:
+        cost = None if message.from_cache else self._cost(message)
+        tokens = 0 if message.from_cache else _tokens(message.attempts)
+        kept = message if len(message.attempts) > 1 else msgspec.structs.replace(message, attempts=())
+        record = self._record(entry, message=kept, text=message.text, seconds=seconds, cost=cost)
+        self._end(entry, record, tokens, cost)
+
+    def _cost(self, message: AIMessage) -> float | None:
+        """A price function that fails ends the batch, and loses no answer."""
+        try:
+            return None if self.options.price is None else self.options.price(message)
+        except Exception as error:
+            self.stop("error", f"prices failed: {error}", error)
+            return None
+
+    def _went_wrong(self, entry: Entry, error: Exception, began: float) -> None:
+        now = monotonic()
+        if isinstance(error, FATAL):
+            self._give_up(entry)
+            self.stop("fatal", f"every item would fail like item {entry.position}: {type(error).__name__}: {error}")
+            return
+        if isinstance(error, REFUSED) and now < entry.expires:
+            if self.stopped is None:
+                self.gate.unreachable(now)
+                self._unsafe -= 1
+                self._ready.append(entry)
+            else:
+                self._give_up(entry)
+            return
+        tokens = _tokens(error.attempts) if isinstance(error, ChatModelError) else 0
+        self._end(entry, self._record(entry, error=error_of(error), seconds=now - began), tokens)
+        self._in_a_row += 1
+        if self.options.stop_after is not None and self._in_a_row >= self.options.stop_after:
+            text = f"{self._in_a_row} items in a row have failed, the last with {type(error).__name__}: {error}"
+            self.stop("failures", text)
+
+    def _give_up(self, entry: Entry) -> None:
+        """An item that was sent and not taken stays for the next run, with those that wait for it."""
+        self._unsafe -= 1
+        self._open -= 1 + len(self._flights.pop(entry.key, ()))
+
+    def _end(self, entry: Entry, record: BatchRecord, tokens: int = 0, cost: float | None = None) -> None:
+        self._spent_tokens += tokens
+        self._spent_cost += cost or 0.0
+        self._priced += bool(tokens)
+        self._ledger.put(End(entry, record, tokens, cost or 0.0))
+
+    def _record(self, entry: Entry, **fields: Any) -> BatchRecord:
+        return BatchRecord(index=entry.position, id=entry.id, metadata=entry.metadata, **fields)
+
+    def _affordable(self) -> bool:
+        """Is there money for one more, when all in flight cost what calls have cost so far? The last ones wait for those before."""
+        options, flying = self.options, len(self._tasks)
+        caps = (
+            ("max_tokens", options.max_tokens, self._spent_tokens),
+            ("max_cost", options.max_cost, self._spent_cost),
+        )
+        for name, cap, spent in caps:
+            if cap is None:
+                continue
+            known = self.tally.called or self._priced
+            each = spent / known if known else 0.0
+            if spent >= cap or (flying and spent + each * (flying + 1) > cap) or (flying and not known and flying >= 4):
+                if not flying:
+                    self.stop(name, f"{spent:,.6g} of {cap:,.6g} are spent; give a higher {name} to go on")
+                return False
+        return True
+
+
+def _tokens(attempts: tuple[Attempt, ...]) -> int:
+    return sum([(a.usage.total_tokens or 0) for a in attempts if a.usage is not None])
+
+
+def _soon(function: Callable[[Any], object]) -> Callable[[Any], None]:
+    """The function, to be called from another thread: it runs in this loop."""
+    if in_trio():
+        token = sys.modules["trio"].lowlevel.current_trio_token()
+        return lambda value: token.run_sync_soon(function, value)
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+
+    def soon(value: Any) -> None:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(function, value)
+
+    return soon

@@ -1,0 +1,198 @@
+"""Where lines go: a file that heals after a crash, a stream, or somebody who takes records; in order where that is asked.
+
+Used from the one thread of the ledger. Knows no journal and no model.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol, cast
+
+import msgspec
+
+from .._errors import UsageError
+from ._record import BatchRecord, record_of
+
+
+class Output(Protocol):
+    """Takes each item's line once."""
+
+    #: Who takes the lines says when there is room for more.
+    paced: bool
+
+    def has(self, position: int) -> bool:
+        """Is this item's line there already, from an earlier run?"""
+        ...
+
+    def write(self, lines: list[tuple[bytes, BatchRecord | None]]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Nowhere:
+    """Lines are in the journal only."""
+
+    paced = False
+
+    def has(self, position: int) -> bool:
+        return False
+
+    def write(self, lines: list[tuple[bytes, BatchRecord | None]]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Taken(Nowhere):
+    """A function takes the records; `paced` as it is said."""
+
+    def __init__(self, take: Callable[[BatchRecord], object], paced: bool) -> None:
+        self._take, self.paced = take, paced
+
+    def write(self, lines: list[tuple[bytes, BatchRecord | None]]) -> None:
+        for line, record in lines:
+            self._take(record_of(line) if record is None else record)
+
+
+class Stream(Nowhere):
+    """An open binary stream, such as standard output."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def write(self, lines: list[tuple[bytes, BatchRecord | None]]) -> None:
+        self._stream.write(b"".join([line for line, _ in lines]))
+        self._stream.flush()
+
+
+class Bits:
+    """A set of whole numbers, one bit each."""
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+
+    def add(self, number: int) -> None:
+        at = number >> 3
+        if at >= len(self._bytes):
+            self._bytes.extend(bytes(at + 1 - len(self._bytes) + len(self._bytes) // 2))
+        self._bytes[at] |= 1 << (number & 7)
+
+    def __contains__(self, number: int) -> bool:
+        at = number >> 3
+        return at < len(self._bytes) and bool(self._bytes[at] & (1 << (number & 7)))
+
+
+class _Head(msgspec.Struct):
+    index: int
+
+
+_heads = msgspec.json.Decoder(_Head)
+
+
+class File(Nowhere):
+    """A file of lines. What an earlier run wrote is read first: all up to the first line that is torn (or, in order, not the
+    next) is kept, the rest is cut off; what was lost by that comes again from the journal.
+
+    So the file itself needs no sync with each line: after a power cut it is mended from the journal, which has one.
+    """
+
+    def __init__(self, path: Path, ended: Iterator[int], *, ordered: bool, journalled: bool, anew: bool) -> None:
+        self._path = path
+        self._there = Bits()
+        self.kept = 0
+        if not path.parent.is_dir():
+            raise UsageError(f"{path}: there is no folder {path.parent}; make it first", argument="out")
+        if path.is_dir():
+            raise UsageError(f"{path} is a folder; out is a file", argument="out")
+        known = Bits()
+        for position in ended:
+            known.add(position)
+        size = path.stat().st_size if path.exists() else 0
+        if size and not journalled:
+            raise UsageError(
+                f"{path} is there already, and there is no journal to go on with: move it away, or give another out",
+                argument="out",
+            )
+        end = 0 if anew or not size else self._read(known, ordered)
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+        os.ftruncate(self._file, end)
+        os.lseek(self._file, end, os.SEEK_SET)
+
+    def _read(self, known: Bits, ordered: bool) -> int:
+        """The end of the lines that are kept, in bytes."""
+        end = 0
+        with self._path.open("rb") as file:
+            for line in file:
+                position = _position(line)
+                if position is None:
+                    if not end and not _torn(line):
+                        raise self._foreign()
+                    break
+                if position not in known:
+                    raise self._foreign()
+                if position in self._there or (ordered and position != self.kept):
+                    break
+                self._there.add(position)
+                self.kept += 1
+                end += len(line)
+        return end
+
+    def _foreign(self) -> UsageError:
+        return UsageError(
+            f"{self._path} is not the output of this journal's batch: it has lines that the journal does not know. Move it away, "
+            "or give another out",
+            argument="out",
+        )
+
+    def has(self, position: int) -> bool:
+        return position in self._there
+
+    def write(self, lines: list[tuple[bytes, BatchRecord | None]]) -> None:
+        data = memoryview(b"".join([line for line, _ in lines]))
+        while data:
+            data = data[os.write(self._file, data) :]
+
+    def close(self) -> None:
+        with suppress(OSError):
+            os.fsync(self._file)
+        os.close(self._file)
+
+
+def _torn(line: bytes) -> bool:
+    """Can this be what a crash left of a first line? A power cut can leave zeros."""
+    head = b'{"index":'
+    return line.startswith(head) or head.startswith(line) or not line.strip(b"\0")
+
+
+def _position(line: bytes) -> int | None:
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        return _heads.decode(line).index
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
+class InOrder:
+    """Holds lines back until all before them have come. How many it may hold is the business of who makes them."""
+
+    def __init__(self) -> None:
+        self._next = 0
+        self._held: dict[int, tuple[bytes, BatchRecord | None] | None] = {}
+
+    def ready(self, position: int, line: tuple[bytes, BatchRecord | None] | None) -> list[Any]:
+        """What can be written now that this line has come; None for an item whose line is there already."""
+        self._held[position] = line
+        found: list[Any] = []
+        while self._next in self._held:
+            found.append(self._held.pop(self._next))
+            self._next += 1
+        return found
+
+    def rest(self) -> list[tuple[bytes, BatchRecord | None]]:
+        """What is still held, in order: what is missing will not come."""
+        found = [line for _, line in sorted(cast("Any", self._held).items()) if line is not None]
+        self._held.clear()
+        return found

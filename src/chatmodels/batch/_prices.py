@@ -1,0 +1,46 @@
+"""What an answer costs: by the caller's table or function, else by the library's price list."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, cast
+
+from msgspec.structs import replace
+
+from .._errors import UsageError
+from .._messages import AIMessage
+from .._usage import Usage
+from ..prices import Prices, cost_of
+from ..prices import price_of as listed
+from ._engine import Price
+
+
+def price_of(model: Any, prices: Any, *, needed: bool) -> Price | None:
+    """The function that prices answers; None where the model has no price. A spend cap without prices is a `UsageError`."""
+    if prices is not None and not isinstance(prices, Prices):
+        if not callable(prices):
+            raise UsageError(
+                "prices is a Prices table, or a function from an answer to US dollars (or None)", argument="prices"
+            )
+        return cast(Price, prices)
+    # What a lookup of nothing says of the model: so that no call has to be looked up in vain.
+    tried = listed(Usage(input_tokens=1, output_tokens=1), model.model, model.provider, prices=prices)
+    if tried.total is None:
+        if needed:
+            raise UsageError(
+                f"max_cost needs a price for {model.model}: {tried.reason}; or cap tokens with max_tokens=",
+                argument="max_cost",
+            )
+        return None
+
+    # A look into the list takes longer than a call to a quick server: answers of the same size are looked up once.
+    @lru_cache(maxsize=8192)
+    def once(usage: Usage, name: str | None, provider: str | None) -> float | None:
+        return listed(usage, name, provider, prices=prices).total
+
+    def price(message: AIMessage) -> float | None:
+        if len(message.attempts) > 1 or message.usage is None:
+            return cost_of(message, prices=prices).total
+        return once(replace(message.usage, raw=None), message.model, message.provider)
+
+    return price

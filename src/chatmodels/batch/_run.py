@@ -1,0 +1,310 @@
+"""`run_batch` and its kin: arguments are checked, files are opened, and the run is driven, from sync code or in an event loop."""
+
+from __future__ import annotations
+
+import queue
+import sys
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic
+from typing import Any, BinaryIO, cast
+
+from .._async import mailbox, spawn
+from .._batch import _MORE, _Fed, _give_some, _iterable, _source
+from .._batch import checked as checked_limit
+from .._cache_key import question_of
+from .._errors import UsageError
+from .._portal import portal
+from ._engine import Options, Run, _soon
+from ._gate import Gate, GateLayer
+from ._items import items_in
+from ._journal import Journal
+from ._output import File, Nowhere, Output, Stream, Taken
+from ._prices import price_of
+from ._progress import Progress
+from ._progress import checked as checked_progress
+from ._record import BatchRecord
+from ._tally import BatchSummary, Tally
+
+Out = Any
+
+
+class Batch:
+    """One batch, opened: what all ways of running it share."""
+
+    def __init__(
+        self, model: Any, items: Any, *, out: Out = None, journal: Any = None, ordered: bool = False,
+        max_concurrency: int = 50, progress: bool = False, report: Any = None, max_cost: float | None = None,
+        max_tokens: int | None = None, prices: Any = None, retry_failed: bool = False, patience: float = 300.0,
+        stop_after: int | None = 100, adaptive: bool = True, system: str | None = None, format: str | None = None,
+        take: Callable[[BatchRecord], object] | None = None,
+    ) -> None:  # fmt: skip
+        self.began = monotonic()
+        checked_limit(max_concurrency)
+        _check_caps(max_cost=max_cost, max_tokens=max_tokens, patience=patience, stop_after=stop_after)
+        self.report = _report_path(report)
+        model = _model(model)
+        price = price_of(model, prices, needed=max_cost is not None)
+        self.items = items_in(items, format)
+        tally = Tally(len(self.items) if hasattr(self.items, "__len__") else None)
+        self.label = f"{model.provider}:{model.model}"
+        path = _journal_path(journal, out)
+        self.journal = None if path is None else Journal(path, self.label, _fingerprint(model, system))
+        try:
+            if retry_failed and self.journal is not None:
+                self.journal.forget_failed()
+            self.again = () if self.journal is None else tuple(self.journal.begun())
+            self.output = _output(out, self.journal, ordered=ordered, anew=retry_failed, take=take)
+        except BaseException:
+            if self.journal is not None:
+                self.journal.close()
+            raise
+        self.last = -1 if self.journal is None else self.journal.last
+        self.gate = Gate(max_concurrency, adaptive=adaptive)
+        self.progress = Progress(checked_progress(progress))
+        self.options = Options(
+            ordered=ordered, max_concurrency=max_concurrency, max_cost=max_cost, max_tokens=max_tokens, price=price,
+            patience=patience, stop_after=stop_after, system=system,
+        )  # fmt: skip
+        self.model = model.with_layer(GateLayer(self.gate))
+        self.tally = tally
+
+    def run(self, source: Any) -> Run:
+        return Run(self.model, source, self.journal, self.output, self.gate, self.tally, self.progress, self.options)
+
+    def ended(self, run: Run) -> BatchSummary:
+        """The summary; the report, where one is asked for. Raises where the journal has more items than the input had."""
+        self.tally.in_flight = 0
+        self.progress.end(self.tally)
+        summary = self.tally.summary(
+            run.read, seconds=monotonic() - self.began, stopped=run.stopped, reason=run.reason, again=self.again
+        )
+        if self.report is not None:
+            from ._report import page
+
+            self.report.write_text(page(self.label, summary, self.tally), encoding="utf-8")
+        if run.stopped is None and self.last >= run.read:
+            raise UsageError(
+                f"the input has {run.read} items, and the journal knows {self.last + 1}: it is shorter than it was",
+                argument="items",
+            )
+        return summary
+
+
+def run_batch(model: Any, items: Any, **options: Any) -> BatchSummary:
+    """Ask a model about every item, however many; nothing is lost, and nothing is paid for twice. Returns a `BatchSummary`.
+
+    `model`: a `ChatModel`, or its name. `items`: any iterable of inputs or of dicts (`id`, one of `messages`, `prompt` and `input`,
+    `settings`, `metadata`), or the path of a file of JSON lines, CSV or Parquet, or "-" for standard input; read as it is needed.
+
+    - `out`: a path, to which each item's `BatchRecord` goes as a line of JSON; an open binary file; or a function of records.
+    - `journal`: a path; with `out` a path it is that and ".journal" unless you say otherwise, False is none. After any crash the
+      same call goes on where it was.
+    - `ordered`: lines in the items' order, else as they end. `max_concurrency`: calls in flight (`adaptive`: fewer while the
+      provider refuses). `system`: a system message for each item. `format`: of the file, where its name does not say.
+    - `max_cost` (US dollars), `max_tokens`: no more calls when so much is spent, over all runs of the journal.
+      `prices`: a `chatmodels.prices.Prices` table, or a function from an answer to its cost; else the data of genai-prices.
+    - `retry_failed`: ask again what failed in earlier runs; the output is written anew.
+    - `patience`: seconds for which an item that is refused (429, overload, no connection) is sent again.
+      `stop_after`: the batch stops after so many failures in a row; None: never.
+    - `progress`: a bar on a terminal, lines elsewhere, on standard error. `report`: the path of an HTML page about it all.
+
+    Wrong arguments, and a journal of another model or input, are a `UsageError`. Errors of items are records, never raised. A full
+    disk is an OSError, after which the same call goes on. Ctrl-C lets calls in flight end; a second one does not.
+
+    >>> run_batch("openai:gpt-4o-mini", "in.jsonl", out="out.jsonl")  # doctest: +SKIP
+    BatchSummary(total=1000000, done=999988, failed=12, ...)
+    """
+    batch = Batch(model, items, **_known(options))
+    steps = _driven(batch, None)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return cast(BatchSummary, end.value)
+
+
+def iter_batch(model: Any, items: Any, **options: Any) -> Iterator[BatchRecord]:
+    """`run_batch` as an iterator over the records; without `out`. Slow readers slow it down. Leaving the loop ends it; with a
+    journal, the same call gives all records again, and asks only what is missing.
+
+    >>> for record in iter_batch(ChatModel(), ["Say hello."]):  # doctest: +SKIP
+    ...     print(record.index, record.text)
+    """
+    if "out" in options:
+        raise UsageError("iter_batch gives the records out: leave out= away, or use run_batch", argument="out")
+    records: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    batch = Batch(model, items, **_known(options), take=records.put)
+    return _only_records(_driven(batch, records))
+
+
+async def arun_batch(model: Any, items: Any, **options: Any) -> BatchSummary:
+    """`run_batch` in the async world; takes async iterables too. Being cancelled ends it, with what has come journalled."""
+    batch = Batch(model, items, **_known(options))
+    run = batch.run(_source(batch.items))
+    await run.run()
+    return batch.ended(run)
+
+
+async def aiter_batch(model: Any, items: Any, **options: Any) -> AsyncGenerator[BatchRecord, None]:
+    """`iter_batch` in the async world."""
+    if "out" in options:
+        raise UsageError("aiter_batch gives the records out: leave out= away, or use arun_batch", argument="out")
+    put, get = mailbox()
+    soon = _soon(put)
+    batch = Batch(model, items, **_known(options), take=soon)
+    run = batch.run(_source(batch.items))
+    errors: list[BaseException] = []
+
+    async def work() -> None:
+        try:
+            await run.run()
+        except Exception as error:
+            errors.append(error)
+        finally:
+            put(None)
+
+    task = spawn(work)
+    try:
+        while (record := await get()) is not None:
+            yield record
+            run.release()
+    finally:
+        task.cancel()
+        await task.ended()
+    if errors:
+        raise errors[0]
+    batch.ended(run)
+
+
+def _driven(batch: Batch, out: queue.SimpleQueue[Any] | None) -> Generator[BatchRecord, None, BatchSummary]:
+    """The run in the portal's loop, fed with items by the calling thread."""
+    out = queue.SimpleQueue() if out is None else out
+    home = portal()
+    soon = home.loop.call_soon_threadsafe
+    fed = _Fed(lambda: out.put(_MORE))
+    run = batch.run(fed)
+    items = enumerate(_iterable(batch.items))
+    future = home.start(run.run())
+    future.add_done_callback(lambda _: out.put(None))
+    over = False
+    try:
+        while (got := out.get()) is not None:
+            if got is _MORE:
+                _feed(items, batch, fed, run, soon)
+            else:
+                yield got
+                soon(run.release)
+        over = True
+    except KeyboardInterrupt:
+        sys.stderr.write("\nno more calls are sent; those in flight may end (Ctrl-C again: now)\n")
+        soon(run.stop, "interrupted", "by Ctrl-C; the same command goes on with the rest")
+        while out.get() is not None:
+            soon(run.release)
+        over = True
+        batch.ended(run)
+        raise
+    finally:
+        if not over:
+            future.cancel()
+            with suppress(BaseException):
+                future.exception(timeout=10)
+            run.closed.wait(10)
+    future.result()
+    return batch.ended(run)
+
+
+def _feed(items: Iterator[tuple[int, Any]], batch: Batch, fed: _Fed, run: Run, soon: Callable[..., object]) -> None:
+    try:
+        _give_some(items, 2 * batch.options.max_concurrency, fed, soon)
+    except Exception as error:
+        soon(run.stop, "error", f"the items could not be read: {error}", error)
+
+
+def _only_records(steps: Generator[BatchRecord, None, BatchSummary]) -> Iterator[BatchRecord]:
+    yield from steps
+
+
+# ---- arguments
+
+
+def _known(options: dict[str, Any]) -> dict[str, Any]:
+    unknown = sorted(set(options) - _OPTIONS)
+    if unknown:
+        raise UsageError(
+            f"a batch knows no {unknown[0]!r}; it takes {', '.join(sorted(_OPTIONS))}", argument=unknown[0]
+        )
+    return options
+
+
+_OPTIONS = frozenset(Batch.__init__.__kwdefaults__ or ()) - {"take"}
+
+
+def _model(model: Any) -> Any:
+    from .._model import ChatModel
+
+    if isinstance(model, str):
+        return ChatModel(model)
+    if not isinstance(model, ChatModel):
+        raise UsageError(
+            f"model is a ChatModel or its name, such as 'openai:gpt-4o-mini', not {type(model).__name__}",
+            argument="model",
+        )
+    return model
+
+
+def _check_caps(**caps: Any) -> None:
+    for name, value in caps.items():
+        if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0):
+            continue
+        raise UsageError(f"{name} is a number, 0 or more, or None; got {value!r}", argument=name)
+
+
+def _fingerprint(model: Any, system: str | None) -> str:
+    """What must be the same for a journal to go on: address, model, settings, tools."""
+    return question_of(model._plan(), model._call([("system", system or "none"), ("user", "check")])).key
+
+
+def _journal_path(journal: Any, out: Out) -> Path | None:
+    if journal is False:
+        return None
+    if journal is None or journal is True:
+        if isinstance(out, (str, Path)) and str(out) != "-":
+            return Path(f"{out}.journal")
+        if journal is True:
+            raise UsageError(
+                "journal=True needs out= to be a path; else give the journal's own path", argument="journal"
+            )
+        return None
+    if isinstance(journal, (str, Path)):
+        return Path(journal)
+    raise UsageError(f"journal is a path, or False for none; got {journal!r}", argument="journal")
+
+
+def _report_path(report: Any) -> Path | None:
+    if report is None:
+        return None
+    path = Path(report)
+    if not path.parent.is_dir():
+        raise UsageError(f"{path}: there is no folder {path.parent}; make it first", argument="report")
+    return path
+
+
+def _output(
+    out: Out, journal: Journal | None, *, ordered: bool, anew: bool, take: Callable[[BatchRecord], object] | None
+) -> Output:
+    if take is not None:
+        return Taken(take, paced=True)
+    if out is None:
+        return Nowhere()
+    if isinstance(out, (str, Path)) and str(out) != "-":
+        ended = iter(()) if journal is None else journal.ended()
+        return File(Path(out), ended, ordered=ordered, journalled=journal is not None, anew=anew)
+    if out == "-":
+        return Stream(sys.stdout.buffer)
+    if callable(out):
+        return Taken(out, paced=False)
+    if hasattr(out, "write"):
+        return Stream(cast(BinaryIO, out))
+    raise UsageError(f"out is a path, an open binary file or a function; got {out!r}", argument="out")

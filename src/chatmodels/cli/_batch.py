@@ -1,0 +1,104 @@
+"""`chatmodels batch IN -o OUT -m MODEL`: many items from a file, resumable. Its parser, and what its end means for the shell."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from .._errors import UsageError
+from ._args import model_of
+
+_DESCRIPTION = """\
+Ask a model about every item of a file: JSON lines, CSV or Parquet, or - for standard input. Each item ends as a line
+of OUT, with an answer or an error. A journal beside OUT (OUT.journal) makes it safe: after a crash, a reboot or Ctrl-C
+the same command goes on, and asks nothing again that was answered."""
+_EPILOG = """\
+exit status: 0 every item has an answer; 1 some have errors, or the disk failed; 2 wrong use; 3 stopped before the end
+(a cap, a wrong key, too many failures); 130 Ctrl-C. After 3 and 130 the same command goes on with the rest."""
+
+#: The exit status of a batch that was stopped, and can go on.
+STOPPED = 3
+
+
+def batch_parser() -> argparse.ArgumentParser:
+    """The parser of `chatmodels batch`."""
+    made = argparse.ArgumentParser(
+        prog="chatmodels batch",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("items", metavar="IN", help="items: .jsonl, .csv, .parquet, or -")
+    made.add_argument("-o", "--out", metavar="OUT", default="-", help="where the lines go (default: standard output)")
+    made.add_argument("-m", "--model", metavar="MODEL", help="provider:model, e.g. openai:gpt-4o-mini, or local")
+    made.add_argument("-s", "--system", help="a system message for every item")
+    made.add_argument(
+        "--option", action="append", default=[], metavar="NAME=VALUE",
+        help="a setting of every call, e.g. temperature=0 (repeat for more); the value is JSON or text",
+    )  # fmt: skip
+    made.add_argument("--base-url", metavar="URL", help="another address for the provider")
+    made.add_argument("--timeout", type=float, metavar="SECONDS", help="the limit for each call (default: 900)")
+    made.add_argument(
+        "--format", choices=("jsonl", "csv", "parquet"), help="the format of IN, where its name does not say"
+    )
+    made.add_argument("--journal", metavar="FILE", help="the journal (default: OUT.journal)")
+    made.add_argument("--no-journal", action="store_true", help="keep none: a crash loses what is not written yet")
+    made.add_argument("--ordered", action="store_true", help="lines in the order of the items")
+    made.add_argument("--max-concurrency", type=int, default=50, metavar="N", help="calls in flight (default: 50)")
+    made.add_argument("--requests-per-minute", type=int, metavar="N", help="at most so many calls a minute")
+    made.add_argument("--tokens-per-minute", type=int, metavar="N", help="at most so many tokens a minute")
+    made.add_argument("--max-cost", type=float, metavar="DOLLARS", help="stop when so much is spent")
+    made.add_argument(
+        "--max-total-tokens", type=int, metavar="N", help="stop when so many tokens are spent, in and out"
+    )
+    made.add_argument("--retry-failed", action="store_true", help="ask again what failed in earlier runs")
+    made.add_argument("--report", metavar="FILE", help="write an HTML report")
+    made.add_argument("--estimate", action="store_true", help="only ask a sample, and reckon what all would take")
+    made.add_argument("--quiet", action="store_true", help="no progress, and no summary")
+    return made
+
+
+def batch(given: argparse.Namespace) -> int:
+    """Run it; the exit status."""
+    from ..batch import run_batch
+
+    model = _limited(model_of(given), given)
+    calls: dict[str, Any] = {"system": given.system, "max_concurrency": given.max_concurrency, "format": given.format}
+    if given.estimate:
+        return _estimate(model, given.items, calls)
+    if given.no_journal and given.journal:
+        raise UsageError("--journal and --no-journal exclude each other", argument="--journal")
+    summary = run_batch(
+        model,
+        given.items,
+        out=given.out,
+        journal=False if given.no_journal else given.journal,
+        ordered=given.ordered,
+        progress=not given.quiet,
+        max_cost=given.max_cost,
+        max_tokens=given.max_total_tokens,
+        retry_failed=given.retry_failed,
+        report=given.report,
+        **calls,
+    )
+    if not given.quiet:
+        sys.stderr.write(f"chatmodels: {summary}\n")
+    if summary.stopped is not None:
+        return STOPPED
+    return 1 if summary.failed else 0
+
+
+def _limited(model: Any, given: argparse.Namespace) -> Any:
+    if given.requests_per_minute is None and given.tokens_per_minute is None:
+        return model
+    return model.with_limits(requests_per_minute=given.requests_per_minute, tokens_per_minute=given.tokens_per_minute)
+
+
+def _estimate(model: Any, items: str, calls: dict[str, Any]) -> int:
+    from pathlib import Path
+
+    from ..batch import estimate_batch
+
+    sys.stdout.write(f"{estimate_batch(model, items if items == '-' else Path(items), **calls)}\n")
+    return 0
