@@ -70,7 +70,8 @@ def test_with_retry_on(server: Server) -> None:
 # ---- a deadline for a block
 
 
-def test_all_calls_of_a_block_share_a_deadline(world: World, server: Server) -> None:
+def test_all_calls_of_a_block_share_a_deadline(server: Server) -> None:
+    world = World("asyncio")
     quick, slow = server.route(either("a")), server.route(silent(9))
     began = time.monotonic()
     with deadline(0.3):
