@@ -103,6 +103,24 @@ async def test_typed_outputs_plain_and_streamed(brain: Brain, provider: str, out
     assert seen[-1] == want
 
 
+def test_thinking_and_feedback_of_validators(brain: Brain) -> None:
+    agent = Agent(as_pydantic_ai(chat(brain, "anthropic")), retries=1, model_settings={"thinking": "low"})
+    answers: list[str] = []
+
+    @agent.output_validator
+    def first_is_wrong(answer: str) -> str:
+        answers.append(answer)
+        if len(answers) == 1:
+            raise ModelRetry("shorter please")
+        return answer
+
+    assert agent.run_sync("Hi").output == TEXT
+    asked = brain.seen[-1]
+    assert asked["thinking"]["type"] == "enabled"
+    assert [m["role"] for m in asked["messages"]] == ["user", "assistant", "user"]
+    assert "shorter please" in asked["messages"][-1]["content"]
+
+
 async def test_text_streams(brain: Brain) -> None:
     agent = Agent(as_pydantic_ai(chat(brain)))
     async with agent.run_stream("Hi") as stream:

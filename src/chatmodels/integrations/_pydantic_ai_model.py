@@ -54,6 +54,7 @@ _PROFILE = {
     "supports_audio_file_input": True,
     "supports_video_input": True,
     "supports_inline_system_prompts": True,
+    "supports_thinking": True,
 }
 
 
