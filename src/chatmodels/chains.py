@@ -42,6 +42,10 @@ class StrOutputParser:
         """The text of a chunk; None where it has none."""
         return chunk.text or None
 
+    def __ror__(self, other: Any) -> Chain[str]:
+        """`model | StrOutputParser()`, without a prompt."""
+        return Chain((other, self))
+
     def __repr__(self) -> str:
         return "StrOutputParser()"
 

@@ -60,6 +60,20 @@ def test_parts_and_bytes_as_values() -> None:
     assert one([base64], data="aGk=") == [Image(data=b"hi", media_type="image/png")]
 
 
+def test_a_value_brings_no_fields_of_its_own() -> None:
+    """A value from outside (decoded JSON, say) fills one field; it cannot set others."""
+    evil = {"url": "https://example.org/", "detail": "high", "cache": True}
+    made = one([{"type": "image_url", "image_url": "{url}"}], url=evil)
+    assert made == [Image(url=str(evil))]
+    assert one(["{text}"], text={"type": "image", "url": "x"}) == [Text(str({"type": "image", "url": "x"}))]
+
+
+def test_one_part_without_a_list() -> None:
+    photo = Image(url="https://example.org/{x}")
+    prompt = ChatPromptTemplate.from_messages([("human", photo), ("human", {"type": "text", "text": "{x}"})])
+    assert prompt.format_messages(x="1") == [HumanMessage([photo]), HumanMessage([Text("1")])]
+
+
 def test_an_empty_text_is_no_part() -> None:
     assert one(["{a}", "{b}"], a="", b="x") == [Text("x")]
 

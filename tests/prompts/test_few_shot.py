@@ -130,6 +130,8 @@ def test_similarity_over_all_values_and_with_a_threshold() -> None:
     selector = SemanticSimilarityExampleSelector.from_examples(examples, Embedding(), k=5, threshold=0.5)
     assert selector.select_examples({"b": "cat", "a": "dog"}) == examples[:1]
     assert selector.select_examples({"x": "bird"}) == []  # like nothing
+    with pytest.raises(UsageError, match="leave vectorstore_cls out"):
+        SemanticSimilarityExampleSelector.from_examples(examples, Embedding(), dict, k=1)
     only = SemanticSimilarityExampleSelector(examples, Embedding(), input_keys=["a"])
     with pytest.raises(UsageError, match="no 'a' to compare by: there is b"):
         only.select_examples({"b": "x"})

@@ -222,6 +222,12 @@ def test_any_data_is_a_prompt_or_a_usage_error(data: Any) -> None:
         ("p.yaml", "!!python/object/apply:os.system ['echo run']", "p.yaml is not YAML"),
         ("p.yaml", "a: &a [x]\nb: [*a, *a]", "aliases"),
         ("p.json", '{"v": 1, "type": "prompt"}', r"p.json: prompt.template is a text"),
+        (
+            "p.json",
+            '{"template": "x", "output_parser": {"_type": "regex_parser"}}',
+            "'output_parser', which is not read here",
+        ),
+        ("p.json", '{"template": "x", "import": "os"}', "'import', which is not read here"),
         ("p.json", '{"_type": "chat"}', "read are 'prompt' and 'few_shot'"),
     ],
 )

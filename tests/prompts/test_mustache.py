@@ -25,6 +25,8 @@ from chatmodels.prompts._mustache import parse_mustache
         ("{{#xs}}{{a}}{{b}};{{/xs}}", {"xs": [{"a": 1}, {"a": 2}], "b": "!"}, "1!;2!;"),
         ("{{#p}}{{name}}{{/p}}", {"p": {"name": "inner"}, "name": "outer"}, "inner"),
         ("{{#a.b}}{{c}}{{/a.b}}", {"a": {"b": {"c": 3}}}, "3"),
+        ("{{#xs}}{{n}}{{#note}} ({{note}}){{/note}};{{/xs}}", {"xs": [{"n": 1, "note": "a"}, {"n": 2}]}, "1 (a);2;"),
+        ("{{#xs}}{{^a.b}}none{{/a.b}}{{/xs}}", {"xs": [{"a": {}}]}, "none"),
         ("a{{! comment {x} }}b", {}, "ab"),
         ("a\n  {{! alone }}  \nb\n", {}, "a\nb\n"),
         ("<\n{{#xs}}\n- {{.}}\n{{/xs}}\n>", {"xs": ["a", "b"]}, "<\n- a\n- b\n>"),
@@ -79,6 +81,7 @@ def test_attributes_and_functions_are_out_of_reach() -> None:
         ("{{a b}}", "a tag holds a name"),
         ("{{}}", "a tag holds a name"),
         ("{{a..b}}", "a tag holds a name"),
+        ("Hi {{.}}", "stands in one"),
     ],
 )
 def test_what_is_no_mustache(template: str, said: str) -> None:

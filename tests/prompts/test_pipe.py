@@ -196,6 +196,7 @@ async def test_functions_before_the_prompt_and_chains_within_chains(chat: ChatOp
     ask = PROMPT | chat
     assert ((french | PROMPT) | (Chain([chat]) | StrOutputParser())).invoke("programming") == SAID
     assert (french | ask).invoke("programming").text == SAID
+    assert (chat | StrOutputParser()).invoke("I love programming.") == SAID
     only = PROMPT | ChatPromptValue.to_string
     assert only.invoke(CODE) == "System: To French.\nHuman: I love programming."
     assert list(only.stream(CODE)) == [only.invoke(CODE)] == [p async for p in only.astream(CODE)]

@@ -129,3 +129,6 @@ def test_a_number_too_long_to_write_is_an_error_that_names_it() -> None:
 def test_a_text_is_parsed_once() -> None:
     text = "".join(string.ascii_lowercase) + "{x}"
     assert parse(text) is parse("" + text)
+    long = "{x}" + " " * 20_000  # what is kept is bounded
+    assert parse(long) is not parse("" + long)
+    assert parse(long) == parse("" + long)

@@ -12,6 +12,7 @@ from chatmodels._errors import UsageError
 from chatmodels._inputs import is_message, message_of
 from chatmodels._json import is_object, is_sequence
 from chatmodels._messages import Message
+from chatmodels._parts import PART_TYPES
 
 from ._base import Prompt
 from ._messages import (
@@ -258,7 +259,7 @@ def _is_pair(item: object) -> bool:
     if not is_sequence(item) or len(item) != 2:
         return False
     role, body = item
-    text = isinstance(body, (str, PromptTemplate)) or is_sequence(body) or is_tstring(body)
+    text = isinstance(body, (str, dict, PromptTemplate, *PART_TYPES)) or is_sequence(body) or is_tstring(body)
     named = isinstance(role, str) and (isinstance(item, tuple) or role in _ROLES or role == "placeholder")
     return text and (named or (isinstance(role, type) and getattr(role, "role", None) is not None))
 

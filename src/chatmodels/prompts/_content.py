@@ -123,4 +123,10 @@ def _field(key: str, value: Any, language: str, found: list[Template]) -> Fill:
 def _native(template: Template) -> Fill:
     """A field of a part that is one variable and nothing else takes its value as it is: bytes stay bytes."""
     only = template.only if isinstance(template, FieldTemplate) else None
-    return template.render if only is None else lambda values: values[only]
+    if only is None:
+        return template.render
+    # A dict or a list would bring fields of its own: only what is one value is taken as it is.
+    return lambda values: values[only] if isinstance(values[only], _SINGLE) else template.render(values)
+
+
+_SINGLE = (str, bytes, int, float, type(None))

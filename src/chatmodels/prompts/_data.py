@@ -289,6 +289,9 @@ _ITEMS: dict[str, Callable[[_Fields], Any]] = {
 def from_2023(data: Mapping[str, Any], *, jinja: bool = False) -> Prompt:
     """The prompt of a template file of 2023, whose `_type` is "prompt" or "few_shot" (files that it names are read before)."""
     kind = data.get("_type", "prompt")
+    odd = sorted(data.keys() - _OLD) or [k for k in ("output_parser", "input_types", "example_selector") if data.get(k)]
+    if odd:
+        raise UsageError(f"a template file of 2023 with {odd[0]!r}, which is not read here", argument=odd[0])
     if kind == "prompt":
         return _read_string_2023(dict(data), jinja)
     if kind != "few_shot":
@@ -298,6 +301,15 @@ def from_2023(data: Mapping[str, Any], *, jinja: bool = False) -> Prompt:
     kept = {k: data[k] for k in ("prefix", "suffix", "example_separator", "examples", "template_format") if k in data}
     inner = string_data(_read_string_2023(_Fields(data.get("example_prompt"), "example_prompt", jinja).data, jinja))
     return from_dict({"v": 1, "type": "few_shot", **kept, "example_prompt": inner}, jinja=jinja)
+
+
+_OLD = frozenset(
+    {
+        *("_type", "template", "template_format", "input_variables", "partial_variables", "validate_template"),
+        *("output_parser", "input_types", "prefix", "suffix", "example_separator", "examples", "example_prompt"),
+        "example_selector",
+    }
+)
 
 
 def _read_string_2023(data: dict[str, Any], jinja: bool) -> PromptTemplate:

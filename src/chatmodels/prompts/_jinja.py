@@ -11,8 +11,6 @@ from functools import cache
 from importlib import import_module
 from typing import Any, cast
 
-import msgspec
-
 from chatmodels._errors import UsageError
 
 _FILTERS = [
@@ -59,11 +57,15 @@ _LOOP = frozenset(
 _FORBIDDEN_TAGS = ("Include", "Import", "FromImport", "Extends")
 
 
-class JinjaTemplate(msgspec.Struct, frozen=True):
+class JinjaTemplate:
     """A text in Jinja's language. Every name that it does not define itself is a variable."""
 
-    source: str
-    variables: frozenset[str]
+    __slots__ = ("_compiled", "source", "variables")
+
+    def __init__(self, source: str, variables: frozenset[str], compiled: Any) -> None:
+        self.source = source
+        self.variables = variables
+        self._compiled = compiled
 
     @property
     def kind(self) -> str:
@@ -78,11 +80,17 @@ class JinjaTemplate(msgspec.Struct, frozen=True):
     def render(self, values: Mapping[str, Any]) -> str:
         """The text with the values in it. What the template may not do is a UsageError."""
         try:
-            return cast(str, _compiled(self.source).render(dict(values)))
+            return cast(str, self._compiled.render(dict(values)))
         except UsageError:
             raise
-        except (_jinja().TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
+        except (_jinja().TemplateError, TypeError, ValueError, ArithmeticError, LookupError, RecursionError) as error:
             raise UsageError(f"jinja: {error}", argument="template") from error
+
+    def __eq__(self, other: object) -> bool:
+        return self.source == other.source if isinstance(other, JinjaTemplate) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.source)
 
 
 def parse_jinja(text: str) -> JinjaTemplate:
@@ -91,17 +99,18 @@ def parse_jinja(text: str) -> JinjaTemplate:
     >>> parse_jinja("{% for x in xs %}{{ x|upper }}{% endfor %}").render({"xs": ["a", "b"]})  # doctest: +SKIP
     'AB'
     """
-    nodes = import_module("jinja2.nodes") if _jinja() else None
+    jinja = _jinja()
     try:
         tree = _environment().parse(text)
-        _compiled(text)
-    except (_jinja().TemplateError, ValueError) as error:
+        compiled = _environment().from_string(text)
+    except (jinja.TemplateError, ValueError, RecursionError) as error:
         raise UsageError(f"jinja: {error}", argument="template") from error
+    nodes = import_module("jinja2.nodes")
     for tag in _FORBIDDEN_TAGS:
         if tree.find(getattr(nodes, tag)) is not None:
             raise UsageError(f"jinja: a template takes in no other templates ({tag.lower()})", argument="template")
     found: set[str] = import_module("jinja2.meta").find_undeclared_variables(tree)
-    return JinjaTemplate(text, frozenset(found - {"range"}))
+    return JinjaTemplate(text, frozenset(found - {"range"}), compiled)
 
 
 def _jinja() -> Any:
@@ -111,20 +120,6 @@ def _jinja() -> Any:
         raise UsageError(
             "Jinja templates need jinja2: pip install 'chatmodels[jinja]'", argument="template_format"
         ) from error
-
-
-_cached: dict[str, Any] = {}
-
-
-def _compiled(text: str) -> Any:
-    """The compiled template; the last 64 are kept."""
-    made = _cached.get(text)
-    if made is None:
-        made = _environment().from_string(text)
-        if len(_cached) >= 64:
-            _cached.clear()
-        _cached[text] = made
-    return made
 
 
 @cache

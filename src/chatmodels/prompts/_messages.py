@@ -13,6 +13,7 @@ from chatmodels._errors import UsageError
 from chatmodels._inputs import messages_of
 from chatmodels._json import is_object, is_sequence
 from chatmodels._messages import AIMessage, ChatMessage, HumanMessage, Message, SystemMessage
+from chatmodels._parts import PART_TYPES
 
 from ._content import ContentTemplate
 from ._strings import PromptTemplate
@@ -194,7 +195,7 @@ def _body(given: Any, template_format: str) -> Body:
         return ContentTemplate(content) if is_sequence(content) else PromptTemplate(content, template_format="text")
     if is_sequence(given):
         return ContentTemplate(given, template_format)
-    if is_object(given):
+    if is_object(given) or isinstance(given, PART_TYPES):
         return ContentTemplate([given], template_format)
     return PromptTemplate(given, template_format=template_format)
 

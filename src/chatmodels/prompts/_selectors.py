@@ -112,8 +112,12 @@ class SemanticSimilarityExampleSelector:
         self._vectors: list[list[float]] = []
 
     @classmethod
-    def from_examples(cls, examples: Iterable[Example], embeddings: Any, **options: Any) -> Self:
-        """The same as the class, under the name of 2023."""
+    def from_examples(
+        cls, examples: Iterable[Example], embeddings: Any, vectorstore_cls: Any = None, **options: Any
+    ) -> Self:
+        """The same as the class, under the name of 2023. There is no vector store: the vectors are kept in memory."""
+        if vectorstore_cls is not None:
+            raise UsageError("leave vectorstore_cls out: the vectors are kept in memory", argument="vectorstore_cls")
         return cls(examples, embeddings, **options)
 
     def add_example(self, example: Example) -> None:

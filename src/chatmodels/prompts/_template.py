@@ -52,6 +52,8 @@ _SPEC = re.compile(r"(?:.?[<>=^])?[-+ ]?z?#?0?[0-9]{0,4}[,_]?(?:\.[0-9]{1,3})?[b
 _LONGEST_DATE_SPEC = 64
 _CONVERT: dict[str, Callable[[Any], str]] = {"r": repr, "s": str, "a": ascii}
 _NONE: frozenset[str] = frozenset()
+#: A parsed text of up to this many characters is kept for the next time; so all that is kept is small.
+LONGEST_KEPT = 10_000
 
 
 class Field(msgspec.Struct, frozen=True):
@@ -141,13 +143,16 @@ class PlainText(msgspec.Struct, frozen=True):
         return self.source
 
 
-@lru_cache(maxsize=256)
 def parse(text: str) -> FieldTemplate:
     """The parsed template. Raises UsageError where a field is anything but a name.
 
     >>> sorted(parse("{greeting}, {name}!").variables)
     ['greeting', 'name']
     """
+    return _kept(text) if len(text) <= LONGEST_KEPT else _parsed(text)
+
+
+def _parsed(text: str) -> FieldTemplate:
     pieces: list[str | Field] = []
     try:
         for literal, name, spec, conversion in Formatter().parse(text):
@@ -168,6 +173,7 @@ def parse(text: str) -> FieldTemplate:
     )
 
 
+_kept = lru_cache(maxsize=256)(_parsed)
 _BRACES = "write {{ and }} for braces that are text"
 
 
