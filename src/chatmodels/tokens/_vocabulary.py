@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
@@ -28,8 +30,11 @@ def text_tokens(text: str, encoding: str) -> int | None:
     return None if found is None else len(found.encode_ordinary(text))
 
 
+@lru_cache
 def _encoding(name: str) -> Any:
-    try:
-        return import_module("bpe_openai").get_encoding(name)
-    except ImportError:
-        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # the wheel reads its data in an old way
+        try:
+            return import_module("bpe_openai").get_encoding(name)
+        except ImportError:
+            return None
