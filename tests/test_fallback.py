@@ -95,6 +95,13 @@ def test_the_restart_stands_between_the_answers(server: Server) -> None:
     assert sum(isinstance(e, Restarted) for e in seen) == 1
 
 
+def test_chunks_that_are_added_up_are_the_new_answer(server: Server) -> None:
+    model = chat(server.route(CUT)).with_fallback(other(server.route(sse(events("Sal", "ut")))))
+    first, *rest = model.stream("hi")
+    whole = sum(rest, first)
+    assert whole.text == whole.to_message().text == "Salut"
+
+
 def test_three_models_one_broken_in_the_middle_one_before(server: Server) -> None:
     model = chat(server.route(CUT)).with_fallback(
         other(server.route(error(500))), chat(server.route(sse(events("Salut"))), model_name="third")

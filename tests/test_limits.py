@@ -290,6 +290,11 @@ def test_a_quota_is_used_up_by_what_goes_out() -> None:
     quota.take(2, 0)
     assert quota.ready_in(1, 0) == 10
     assert quota.ready_in(1, 10) == 0
+    filling = Quota(30, 60, 30, 0)  # one a second
+    filling.take(30, 0)
+    assert filling.ready_in(1, 0) == 1
+    filling.take(1, 1)
+    assert filling.ready_in(1, 1) == 1
 
 
 def test_the_next_call_waits_instead_of_failing(world: World, server: Server) -> None:

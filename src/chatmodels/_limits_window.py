@@ -77,23 +77,23 @@ class Window:
 class Quota:
     """What the provider has said is left, and when it will be whole again; in between it is taken to fill evenly."""
 
-    __slots__ = ("at", "left", "limit", "whole_at")
+    __slots__ = ("_rate", "at", "left", "limit", "whole_at")
 
     def __init__(self, left: float, limit: float | None, whole_at: float, now: float) -> None:
         self.left = left
         self.limit = limit
         self.whole_at = whole_at
         self.at = now
+        fills = limit is not None and limit > left and whole_at > now
+        self._rate = (limit - left) / (whole_at - now) if fills and limit is not None else 0.0
 
     def ready_in(self, amount: float, now: float) -> float:
         """Seconds until `amount` is there."""
         if now >= self.whole_at or amount <= self.left:
             return 0.0
-        rate = 0.0
-        if self.limit is not None and self.limit > self.left:
+        if self.limit is not None:
             amount = min(amount, self.limit)
-            rate = (self.limit - self.left) / (self.whole_at - self.at) if self.whole_at > self.at else 0.0
-        ready = self.at + (amount - self.left) / rate if rate else self.whole_at
+        ready = self.at + (amount - self.left) / self._rate if self._rate else self.whole_at
         return max(0.0, min(ready, self.whole_at) - now)
 
     def take(self, amount: float, now: float) -> None:

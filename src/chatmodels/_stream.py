@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import msgspec
 
 from ._errors import UsageError
-from ._events import End, Event, ReasoningDelta, TextDelta, ToolCallDelta
+from ._events import End, Event, ReasoningDelta, Restarted, TextDelta, ToolCallDelta
 from ._fold import fold
 from ._messages import AIMessage
 from ._usage import Usage
@@ -46,7 +46,7 @@ class AIMessageChunk(msgspec.Struct, repr_omit_defaults=True, omit_defaults=True
             return event.text
         if self.joined is None:
             return ""
-        return "".join([e.text for e in self.events if isinstance(e, TextDelta)])
+        return "".join([e.text for e in self._current() if isinstance(e, TextDelta)])
 
     @property
     def content(self) -> str:
@@ -56,12 +56,18 @@ class AIMessageChunk(msgspec.Struct, repr_omit_defaults=True, omit_defaults=True
     @property
     def reasoning(self) -> str:
         """The model's working in this chunk."""
-        return "".join([e.text for e in self.events if isinstance(e, ReasoningDelta)])
+        return "".join([e.text for e in self._current() if isinstance(e, ReasoningDelta)])
 
     @property
     def tool_call_chunks(self) -> list[ToolCallDelta]:
         """Pieces of tool calls: `index`, and of `id`, `name` and `args` (JSON text) what came."""
-        return [e for e in self.events if isinstance(e, ToolCallDelta)]
+        return [e for e in self._current() if isinstance(e, ToolCallDelta)]
+
+    def _current(self) -> list[Event]:
+        """The events of the answer as it stands: those since it was begun anew on another model, if it was."""
+        events = self.events
+        began = max((i for i, e in enumerate(events) if isinstance(e, Restarted)), default=-1)
+        return events[began + 1 :] if began >= 0 else events
 
     @property
     def finish_reason(self) -> str | None:
