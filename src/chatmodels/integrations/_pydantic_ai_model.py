@@ -146,14 +146,14 @@ class PydanticAIModel(_Base):  # type: ignore[misc]
         if isinstance(error, UsageError):
             made: Exception = _exceptions.UserError(str(error))
         elif isinstance(error, ProviderError) and error.status is not None:
-            made = _http_error(type(error).__name__)(
-                error.status,
-                self.model_name,
-                error.body,
-                headers=error.headers,
-                provider_error_code=error.code,
-                retry_after=error.retry_after,
-            )
+            made = _http_error(type(error).__name__)(error.status, self.model_name, error.body)
+            # arguments in the newer releases, and of use in the older ones too
+            for name, value in (
+                ("headers", error.headers),
+                ("provider_error_code", error.code),
+                ("retry_after", error.retry_after),
+            ):
+                setattr(made, name, value)
         else:
             made = _category(type(error).__name__)(self.model_name, str(error))
         return made
@@ -202,7 +202,8 @@ def _thinking(level: Any) -> dict[str, Any]:
 
 def _tools(settings: dict[str, Any], parameters: Any) -> tuple[str | None, list[Tool]]:
     """(the choice, the tools to send) for what pydantic-ai asks."""
-    defined = dict(parameters.declared_tool_defs)
+    # the first releases of pydantic-ai 2 withhold no tools
+    defined: dict[str, Any] = dict(getattr(parameters, "declared_tool_defs", parameters.tool_defs))
     if not defined:
         return None, []
     resolved: Any = _choice.resolve_tool_choice(settings, parameters)

@@ -118,9 +118,10 @@ class _Streamed(_Base):  # type: ignore[misc]
                     tool_call_id=event.id or None,
                 )
             ]
-        return self._parts_manager.handle_tool_call_delta_events(
+        made = self._parts_manager.handle_tool_call_delta(
             vendor_part_id=event.index, tool_name=event.name, args=event.args or None, tool_call_id=event.id or None
         )
+        return None if made is None else [made]
 
     def _part(self, event: PartDone) -> Any:
         made = part_of(event.part, self.provider_name)
