@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from chatmodels import ChatModel, IncompleteStream, RateLimitError, UsageError
+from chatmodels import ChatModel, DeadlineError, IncompleteStream, RateLimitError, UsageError
 from chatmodels.testing import ChatScripted, NotRecorded, cassette, record, replay
 
 from ..conftest import World, chat
@@ -99,20 +99,26 @@ def test_a_stream_that_was_left_is_replayed_as_far_as_it_was_read(world: World, 
     assert isinstance(beyond.error, NotRecorded)
 
 
-def test_the_time_it_took_at_will(world: World, server: Server, path: Path) -> None:
-    model = chat(server.route(sse(events("a", "b", "c"), gap=0.03)))
+def test_the_time_it_took_at_will(world: World, path: Path) -> None:
     with record(path):
-        world.read(model)
-    began = time.monotonic()
+        ChatScripted(["a b"])("x")
+        list(ChatScripted(["a b"]).stream("x"))
+    data = json.loads(path.read_text())
+    for number, piece in enumerate(data["exchanges"][1]["response"]["stream"]):
+        piece["at"] = 100.0 * number
+    path.write_text(json.dumps(data))
+    slow = ChatScripted([])
     with replay(path):
-        assert world.read(model).text == "abc"
-    at_once = time.monotonic() - began
-    began = time.monotonic()
-    with replay(path, speed=3):
-        assert world.read(model).text == "abc"
-    paced = time.monotonic() - began
-    assert at_once < paced
-    assert paced >= 0.06
+        began = time.monotonic()
+        assert world.read(slow, "x").text == "a b"
+        assert time.monotonic() - began < 50
+    with replay(path, speed=5_000):
+        began = time.monotonic()
+        assert world.read(slow, "x").text == "a b"
+        assert time.monotonic() - began >= 0.06
+    with replay(path, speed=1):
+        late = world.read(slow.with_timeouts(idle=0.001, first_token=0.001).with_retry(attempts=1), "x")
+    assert isinstance(late.error, DeadlineError)
 
 
 def test_what_is_not_there_is_an_error_with_the_difference(world: World, server: Server, path: Path) -> None:

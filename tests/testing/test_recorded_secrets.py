@@ -104,8 +104,9 @@ def test_a_key_that_two_chunks_share(server: Server, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "secret",
     [
-        "sk-proj-abcdefghijklmnop", "sk-ant-api03-abcdefghijkl", "AIzaSyA0123456789abcdefghijk", "AKIAIOSFODNN7EXAMPLE",
-        "gsk_abcdefghijklmnop", "hf_abcdefghijklmnopq", "xai-abcdefghijklmnop", "ghp_abcdefghijklmnop12", "pplx-abcdefghijklmn",
+        "sk-proj-abcdefghi8klmnop", "sk-ant-api03-abcdefghijkl", "AIzaSyA0123456789abcdefghijk", "AKIAIOSFODNN7EXAMPLE",
+        "gsk_abcdefg1ijklmnop", "hf_abcdefghijklmno0q", "xai-1bcdefghijklmnop", "ghp_abcdefghijklmnop12", "pplx-abcdefghijklm9",
+        "dapi0123456789abcdef0123456789abcdef",
         "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abcdefghij", "ya29.a0AfB_byC1234567",
     ],
 )  # fmt: skip
@@ -141,7 +142,7 @@ def test_names_of_secrets_and_what_is_none() -> None:
         "signature": "EqQBCg==",
         "author": "me",
         "key": "value",
-        "content": "skip sk-i",
+        "content": "hf-internal-testing/tiny-random, sk-i",
     }
     assert scrubber.value(kept) == kept
     assert scrubber.path("/v1/m:go?alt=sse&key=short&api-version=2024") == "/v1/m:go?alt=sse&key=***&api-version=2024"

@@ -152,17 +152,17 @@ def test_pieces_may_be_events_chunks_and_parts() -> None:
 
 
 def test_deadlines_hold_for_the_delays(world: World) -> None:
-    chat = ChatScripted(["a b c"], cycle=True, delay=0.03).with_retry(attempts=1)
-    late = world.read(chat.with_timeouts(idle=0.005))
+    chat = ChatScripted(["a b c"], cycle=True, delay=0.015).with_retry(attempts=1)
+    late = world.read(chat.with_timeouts(idle=0.003))
     assert late.texts == ["a "]
     assert isinstance(late.error, DeadlineError)
     assert late.error.phase == "idle"
     with pytest.raises(DeadlineError) as caught:
-        world.call(chat.with_timeouts(first_token=0.005))
-    assert (caught.value.phase, caught.value.seconds) == ("first_token", 0.005)
+        world.call(chat.with_timeouts(first_token=0.003))
+    assert (caught.value.phase, caught.value.seconds) == ("first_token", 0.003)
     began = time.monotonic()
     assert world.read(chat).text == "a b c"
-    assert time.monotonic() - began >= 0.03 * 5
+    assert time.monotonic() - began >= 0.015 * 5
 
 
 async def test_leaving_ends_a_wait() -> None:

@@ -37,8 +37,9 @@ _QUERY_NAMES = re.compile(
 #: What keys look like: those of the providers, of clouds and code hosts, JSON web tokens, and what follows "Bearer".
 _LOOKS = re.compile(
     r"(?<![A-Za-z0-9])(?:"
-    r"(?:sk|pk|rk|gsk|xai|hf|r8|fw|nvapi|pplx|csk|tgp|dapi|sess|ghp|gho|ghs|github_pat|glpat|xox[abprs]|ya29)[-_.][A-Za-z0-9_\-.]{12,}"
-    r"|AIza[A-Za-z0-9_\-]{20,}|(?:AKIA|ASIA)[A-Z0-9]{12,}|hf_[A-Za-z0-9]{12,}"
+    r"(?:sk|pk|rk|gsk|xai|hf|r8|fw|nvapi|pplx|csk|tgp|sess|ghp|gho|ghs|github_pat|glpat|xox[abprs]|ya29)[-_.]"
+    r"(?=[A-Za-z_\-.]*[0-9])[A-Za-z0-9_\-.]{12,}"  # with a digit in it, which names of models and projects seldom have
+    r"|AIza[A-Za-z0-9_\-]{20,}|(?:AKIA|ASIA)[A-Z0-9]{12,}|dapi[0-9a-f]{32}"
     r"|eyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]{4,})"
     r"|(?<=[Bb]earer )[A-Za-z0-9_\-.=+/~]{8,}"
 )
