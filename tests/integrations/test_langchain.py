@@ -45,6 +45,7 @@ from chatmodels.integrations.langchain import (
     messages_to_langchain,
 )
 
+from ..servers import serving
 from ..strategies import conversations, tool_messages, whole_answers
 from .brain import TEXT, Brain
 
@@ -274,10 +275,36 @@ def test_errors_are_of_both_worlds(brain: Brain) -> None:
     assert fallback.invoke("Hi").content == TEXT
 
 
-def test_leaving_a_stream_closes_it(brain: Brain) -> None:
-    stream = as_langchain(chat(brain)).stream("Hi")
-    next(stream)
-    stream.close()  # warnings of open sockets are errors here
+def _one_word_then_silence(exchange: Any) -> None:
+    exchange.head(headers={"content-type": "text/event-stream", "transfer-encoding": "chunked"})
+    exchange.chunk(b'data: {"id":"1","choices":[{"index":0,"delta":{"content":"J\'aime"}}]}\n\n')
+    exchange.wait(20)
+
+
+@pytest.mark.parametrize("back", [False, True], ids=["as_langchain", "and from_langchain"])
+def test_leaving_a_stream_closes_its_connection(back: bool) -> None:
+    with serving() as server:
+        route = server.route(_one_word_then_silence)
+        model: Any = as_langchain(ChatModel("openai:m", base_url=route.url, api_key="k"))
+        stream = (from_langchain(model) if back else model).stream("Hi")
+        assert next(c.text for c in stream if c.text) == "J'aime"
+        stream.close()
+        route.wait_left()
+
+
+async def test_leaving_an_async_stream_closes_its_connection() -> None:
+    with serving() as server:
+        route = server.route(_one_word_then_silence)
+        model = as_langchain(ChatModel("openai:m", base_url=route.url, api_key="k"))
+        stream: Any = model.astream("Hi")
+        assert (await anext(stream)).text == "J'aime"
+        await stream.aclose()
+        await asyncio.to_thread(route.wait_left)
+        ours = from_langchain(model).astream("Hi")
+        while not (await anext(ours)).text:
+            pass
+        await ours.aclose()
+        await asyncio.to_thread(route.wait_left, 2)
 
 
 def test_several_answers_and_batches(brain: Brain) -> None:

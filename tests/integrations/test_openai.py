@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import Callable
@@ -204,6 +205,25 @@ def test_a_stream_that_breaks_is_an_error() -> None:
             assert [next(chunks).choices[0].delta.content for _ in range(2)] == ["", "J'aime"]
             with pytest.raises(openai.APIError, match="before the answer was complete"):
                 next(chunks)
+
+
+def _one_word_then_silence(exchange: Any) -> None:
+    exchange.head(headers={"content-type": "text/event-stream", "transfer-encoding": "chunked"})
+    exchange.chunk(b'data: {"id":"1","choices":[{"index":0,"delta":{"content":"J\'aime"}}]}\n\n')
+    exchange.wait(20)
+
+
+async def test_leaving_a_stream_closes_its_connection() -> None:
+    with serving() as server:
+        route = server.route(_one_word_then_silence)
+        model = ChatModel("openai:m", base_url=route.url, api_key="k")
+        with as_openai(model) as client, client.chat.completions.create(**ASK, stream=True) as stream:
+            next(iter(stream))
+        await asyncio.to_thread(route.wait_left)
+        async with as_async_openai(model) as twin:
+            async with await twin.chat.completions.create(**ASK, stream=True) as stream:
+                await anext(aiter(stream))
+            await asyncio.to_thread(route.wait_left, 2)
 
 
 # ---- without the SDK

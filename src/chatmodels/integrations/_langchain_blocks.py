@@ -33,23 +33,9 @@ from chatmodels._parts import (
     Video,
 )
 
+from ._parts_data import OURS, data_of, part_of_data
+
 Block = dict[str, Any]
-#: Where our own form of a part goes along.
-OURS = "chatmodels"
-
-
-def data_of(part: Part) -> dict[str, Any]:
-    """A part as JSON data."""
-    return cast("dict[str, Any]", msgspec.to_builtins(part))
-
-
-def part_of_data(data: Any) -> Part:
-    """The part of `data_of`; a UsageError where it is none."""
-    try:
-        return cast(Part, msgspec.convert(data, cast(Any, Part)))
-    except (msgspec.ValidationError, ValueError) as error:
-        raise UsageError(f"the data of a part: {error}", argument="content") from error
-
 
 # ---- blocks -> parts
 

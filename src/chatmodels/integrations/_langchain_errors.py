@@ -53,7 +53,7 @@ def as_langchain_error(error: ours.ChatModelError) -> ours.ChatModelError:
     return made.with_traceback(error.__traceback__)
 
 
-def name_of(error: BaseException) -> type[ours.ChatModelError] | None:
+def class_of(error: BaseException) -> type[ours.ChatModelError] | None:
     """Our class for an error of LangChain's; None for one that is none of its model errors."""
     for mine, name in _PAIRS:
         theirs = getattr(_lc, name, None)

@@ -27,7 +27,8 @@ from chatmodels._messages import (
 from chatmodels._parts import InvalidToolCall, Part, Reasoning, Refusal, Text, ToolCall
 from chatmodels._usage import Usage, make_usage
 
-from ._langchain_blocks import OURS, as_list, blocks_of, content_blocks, data_of, is_call, part_of_data, parts_of
+from ._langchain_blocks import as_list, blocks_of, content_blocks, is_call, parts_of
+from ._parts_data import OURS, data_of, part_of_data
 
 _lc: Any = import_module("langchain_core.messages")
 

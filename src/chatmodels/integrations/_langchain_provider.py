@@ -34,9 +34,10 @@ from chatmodels._providers import Provider, register
 from chatmodels._tools import Tool
 from chatmodels.dialects._base import Decoder, Dialect, StreamDecoder, http_error
 
-from ._langchain_blocks import OURS, as_list, part_of_data, parts_of
+from ._langchain_blocks import as_list, parts_of
 from ._langchain_messages import finish_reason, from_langchain, to_langchain, usage_of
 from ._langchain_transport import LangChainTransport
+from ._parts_data import OURS, part_of_data
 
 _messages: Any = import_module("langchain_core.messages")
 _models: Any = import_module("langchain_core.language_models.chat_models")

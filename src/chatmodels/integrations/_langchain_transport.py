@@ -21,7 +21,7 @@ from chatmodels._http import ThreadedOpened, passed
 from chatmodels._json import loads
 from chatmodels.dialects._base import make_error
 
-from ._langchain_errors import name_of
+from ._langchain_errors import class_of
 
 _messages: Any = import_module("langchain_core.messages")
 _END = b'{"end":true}\n'
@@ -200,5 +200,5 @@ def _ours(error: Exception) -> Exception:
     if isinstance(status, int):
         body = getattr(error, "body", None)
         return make_error("langchain", str(error), status=status, body=body)
-    cls = name_of(error) or ProviderError
+    cls = class_of(error) or ProviderError
     return cls(f"langchain: {type(error).__name__}: {error}", provider="langchain")

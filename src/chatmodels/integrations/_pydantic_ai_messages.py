@@ -29,7 +29,7 @@ from chatmodels._parts import (
 )
 from chatmodels._usage import Usage
 
-from ._langchain_blocks import OURS, data_of, part_of_data
+from ._parts_data import OURS, data_of, part_of_data
 
 _pa: Any = import_module("pydantic_ai.messages")
 _usage: Any = import_module("pydantic_ai.usage")
