@@ -125,14 +125,17 @@ def _of_line(line: bytes, number: int) -> Any:
 
 def _csv(file: BinaryIO) -> Iterator[Any]:
     text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline="")
-    rows = csv.DictReader(text)
-    _columns(rows.fieldnames or ())
-    for row in rows:
-        extra: Any = row.pop(cast(Any, None), None)
-        if extra is not None:
-            yield Broken(repr(extra).encode(), f"line {rows.line_num} has more fields than the first line names")
-        else:
-            yield _of_row(row)
+    try:
+        rows = csv.DictReader(text)
+        _columns(rows.fieldnames or ())
+        for row in rows:
+            extra: Any = row.pop(cast(Any, None), None)
+            if extra is not None:
+                yield Broken(repr(extra).encode(), f"line {rows.line_num} has more fields than the first line names")
+            else:
+                yield _of_row(row)
+    finally:
+        text.detach()
 
 
 def _columns(names: Iterable[str]) -> None:

@@ -125,6 +125,10 @@ class Journal:
         """The positions that have ended."""
         return (row[0] for row in self._db.execute("SELECT position FROM items WHERE state != 1"))
 
+    def has(self, position: int) -> bool:
+        """Does it know the item?"""
+        return self._one("SELECT 1 FROM items WHERE position = ?", position) is not None
+
     def begun(self) -> list[int]:
         """The positions whose calls may have been sent, and whose answers never came here."""
         return [row[0] for row in self._db.execute("SELECT position FROM items WHERE state = 1 ORDER BY position")]

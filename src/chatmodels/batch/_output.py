@@ -1,12 +1,12 @@
 """Where lines go: a file that heals after a crash, a stream, or somebody who takes records; in order where that is asked.
 
-Used from the one thread of the ledger. Knows no journal and no model.
+Used from the one thread of the ledger. Knows no model.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, Protocol, cast
 import msgspec
 
 from .._errors import UsageError
+from ._journal import Journal
 from ._record import BatchRecord, record_of
 
 
@@ -98,7 +99,7 @@ class File(Nowhere):
     So the file itself needs no sync with each line: after a power cut it is mended from the journal, which has one.
     """
 
-    def __init__(self, path: Path, ended: Iterator[int], *, ordered: bool, journalled: bool, anew: bool) -> None:
+    def __init__(self, path: Path, journal: Journal | None, *, ordered: bool, anew: bool) -> None:
         self._path = path
         self._there = Bits()
         self.kept = 0
@@ -106,43 +107,41 @@ class File(Nowhere):
             raise UsageError(f"{path}: there is no folder {path.parent}; make it first", argument="out")
         if path.is_dir():
             raise UsageError(f"{path} is a folder; out is a file", argument="out")
-        known = Bits()
-        for position in ended:
-            known.add(position)
         size = path.stat().st_size if path.exists() else 0
-        if size and not journalled:
+        if size and journal is None:
             raise UsageError(
                 f"{path} is there already, and there is no journal to go on with: move it away, or give another out",
                 argument="out",
             )
-        end = 0 if anew or not size else self._read(known, ordered)
+        end = 0 if anew or not size or journal is None else self._read(journal, ordered)
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
         os.ftruncate(self._file, end)
         os.lseek(self._file, end, os.SEEK_SET)
 
-    def _read(self, known: Bits, ordered: bool) -> int:
+    def _read(self, journal: Journal, ordered: bool) -> int:
         """The end of the lines that are kept, in bytes."""
+        known = Bits()
         end = 0
+        for position in journal.ended():
+            known.add(position)
         with self._path.open("rb") as file:
             for line in file:
-                position = _position(line)
-                if position is None:
-                    if not end and not _torn(line):
-                        raise self._foreign()
-                    break
-                if position not in known:
+                at = _position(line)
+                if not end and not (_torn(line) if at is None else journal.has(at)):
                     raise self._foreign()
-                if position in self._there or (ordered and position != self.kept):
+                if at is None or at not in known or at in self._there:
                     break
-                self._there.add(position)
+                if ordered and at != self.kept:
+                    break
+                self._there.add(at)
                 self.kept += 1
                 end += len(line)
         return end
 
     def _foreign(self) -> UsageError:
         return UsageError(
-            f"{self._path} is not the output of this journal's batch: it has lines that the journal does not know. Move it away, "
-            "or give another out",
+            f"{self._path} is not the output of this journal's batch: it begins with a line that the journal does not know. "
+            "Move it away, or give another out",
             argument="out",
         )
 
@@ -162,8 +161,8 @@ class File(Nowhere):
 
 def _torn(line: bytes) -> bool:
     """Can this be what a crash left of a first line? A power cut can leave zeros."""
-    head = b'{"index":'
-    return line.startswith(head) or head.startswith(line) or not line.strip(b"\0")
+    head, left = b'{"index":', line.rstrip(b"\0")
+    return left.startswith(head) or head.startswith(left)
 
 
 def _position(line: bytes) -> int | None:

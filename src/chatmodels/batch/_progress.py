@@ -6,7 +6,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from time import monotonic
-from typing import Any, TextIO, cast
+from typing import Any, TextIO
 
 from .._errors import UsageError
 from .._flow import Flow
@@ -20,10 +20,9 @@ class Progress:
     """Shows a tally from time to time. Off, it does nothing."""
 
     def __init__(self, on: bool, stream: TextIO | None = None) -> None:
-        out = cast(Any, sys.stderr if stream is None else stream)
-        self._stream = out
-        self._on = on and out is not None  # it is None where the shell has closed it
-        self._bar: bool = self._on and out.isatty()
+        self._stream: Any = sys.stderr if stream is None else stream
+        self._on = on and _is_open(self._stream)
+        self._bar = self._on and _is_terminal(self._stream)
         self.every = BAR if self._bar else LINES
         self._began = self._shown = monotonic()
         self._drawn = False
@@ -56,6 +55,15 @@ class Progress:
             self._stream.flush()
         except (OSError, ValueError):  # nobody looks any more; the batch goes on
             self._on = False
+
+
+def _is_open(stream: Any) -> bool:
+    """It is None where the shell has closed it."""
+    return stream is not None
+
+
+def _is_terminal(stream: Any) -> bool:
+    return bool(stream.isatty())
 
 
 def line(tally: Tally, seconds: float) -> str:

@@ -34,7 +34,7 @@ class Batch:
     """One batch, opened: what all ways of running it share."""
 
     def __init__(
-        self, model: Any, items: Any, *, out: Out = None, journal: Any = None, ordered: bool = False,
+        self, model: Any, items: Any, check: Callable[[Any], Any], *, out: Out = None, journal: Any = None, ordered: bool = False,
         max_concurrency: int = 50, progress: bool = False, report: Any = None, max_cost: float | None = None,
         max_tokens: int | None = None, prices: Any = None, retry_failed: bool = False, patience: float = 300.0,
         stop_after: int | None = 100, adaptive: bool = True, system: str | None = None, format: str | None = None,
@@ -46,8 +46,8 @@ class Batch:
         self.report = _report_path(report)
         model = _model(model)
         price = price_of(model, prices, needed=max_cost is not None)
-        self.items = items_in(items, format)
-        tally = Tally(len(self.items) if hasattr(self.items, "__len__") else None)
+        self.source = check(found := items_in(items, format))
+        tally = Tally(len(found) if hasattr(found, "__len__") else None)
         self.label = f"{model.provider}:{model.model}"
         path = _journal_path(journal, out)
         self.journal = None if path is None else Journal(path, self.label, _fingerprint(model, system))
@@ -116,7 +116,7 @@ def run_batch(model: Any, items: Any, **options: Any) -> BatchSummary:
     >>> run_batch("openai:gpt-4o-mini", "in.jsonl", out="out.jsonl")  # doctest: +SKIP
     BatchSummary(total=1000000, done=999988, failed=12, ...)
     """
-    batch = Batch(model, items, **_known(options))
+    batch = Batch(model, items, _iterable, **_known(options))
     steps = _driven(batch, None)
     while True:
         try:
@@ -135,14 +135,14 @@ def iter_batch(model: Any, items: Any, **options: Any) -> Iterator[BatchRecord]:
     if "out" in options:
         raise UsageError("iter_batch gives the records out: leave out= away, or use run_batch", argument="out")
     records: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    batch = Batch(model, items, **_known(options), take=records.put)
+    batch = Batch(model, items, _iterable, **_known(options), take=records.put)
     return _only_records(_driven(batch, records))
 
 
 async def arun_batch(model: Any, items: Any, **options: Any) -> BatchSummary:
     """`run_batch` in the async world; takes async iterables too. Being cancelled ends it, with what has come journalled."""
-    batch = Batch(model, items, **_known(options))
-    run = batch.run(_source(batch.items))
+    batch = Batch(model, items, _source, **_known(options))
+    run = batch.run(batch.source)
     await run.run()
     return batch.ended(run)
 
@@ -153,8 +153,8 @@ async def aiter_batch(model: Any, items: Any, **options: Any) -> AsyncGenerator[
         raise UsageError("aiter_batch gives the records out: leave out= away, or use arun_batch", argument="out")
     put, get = mailbox()
     soon = _soon(put)
-    batch = Batch(model, items, **_known(options), take=soon)
-    run = batch.run(_source(batch.items))
+    batch = Batch(model, items, _source, **_known(options), take=soon)
+    run = batch.run(batch.source)
     errors: list[BaseException] = []
 
     async def work() -> None:
@@ -185,7 +185,7 @@ def _driven(batch: Batch, out: queue.SimpleQueue[Any] | None) -> Generator[Batch
     soon = home.loop.call_soon_threadsafe
     fed = _Fed(lambda: out.put(_MORE))
     run = batch.run(fed)
-    items = enumerate(_iterable(batch.items))
+    items = enumerate(batch.source)
     future = home.start(run.run())
     future.add_done_callback(lambda _: out.put(None))
     over = False
@@ -299,8 +299,7 @@ def _output(
     if out is None:
         return Nowhere()
     if isinstance(out, (str, Path)) and str(out) != "-":
-        ended = iter(()) if journal is None else journal.ended()
-        return File(Path(out), ended, ordered=ordered, journalled=journal is not None, anew=anew)
+        return File(Path(out), journal, ordered=ordered, anew=anew)
     if out == "-":
         return Stream(sys.stdout.buffer)
     if callable(out):
