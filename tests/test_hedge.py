@@ -13,7 +13,7 @@ import pytest
 from chatmodels import ChatModel, DeadlineError, IncompleteStream, OverloadedError, UsageError
 from chatmodels._calls import call_flow
 from chatmodels._flow import Ask, Flow, Send
-from chatmodels._hedge import Hedge, Lane, Race, Runners, Watch
+from chatmodels._hedge import Hedge, Hold, Lane, Race, Runners, Watch
 from chatmodels.control import Limiter
 from chatmodels.control._race import RUNNERS
 
@@ -232,12 +232,34 @@ def test_time_in_the_line_is_not_silence(name: str) -> None:
     def must_not() -> Lane:
         raise AssertionError("a second try helps nobody")
 
-    race = Race(0.01, [lambda: Lane(waits(), [], Watch(), streams=False), must_not])
+    race = Race(0.01, [lambda: Lane(waits(), Hold(), Watch(), streams=False), must_not])
     if name == "sync":
         won = RUNNERS.race(race)
     else:
         won = asyncio.run(RUNNERS.arace(race))
     assert won.result == "it was its turn"
+
+
+def test_what_is_opened_by_a_lane_that_was_just_given_up_is_closed() -> None:
+    """The thread of a lane may be between its decision to send and the sending."""
+
+    class Opened:
+        aborted = 0
+
+        def abort(self) -> None:
+            self.aborted += 1
+
+    def nothing() -> Flow[None]:
+        return
+        yield
+
+    early, late = Opened(), Opened()
+    lane = Lane(nothing(), Hold(), Watch(), streams=False)
+    lane.hold.append(early)
+    assert early.aborted == 0
+    lane.cancel()
+    lane.hold.append(late)
+    assert (early.aborted, late.aborted) == (1, 1)
 
 
 def test_closing_the_winner_s_stream_from_another_thread(server: Server) -> None:

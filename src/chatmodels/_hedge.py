@@ -25,12 +25,26 @@ from ._usage import Attempt
 LOOK = 0.01
 
 
+class Hold(list[Abortable]):
+    """The response of a lane while it is open or being opened. One that comes after the lane was given up is given up too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.given_up = False
+
+    def append(self, opened: Abortable, /) -> None:
+        """Hold the response, in whatever thread it is opened."""
+        super().append(opened)
+        if self.given_up:
+            opened.abort()
+
+
 class Lane:
     """One of the flows. A runner takes it up to its first `Deliver` (`effect`), its end (`result`) or its `error`."""
 
     __slots__ = ("cancelled", "effect", "error", "flow", "hold", "opened", "result", "sent", "streams", "wake", "watch")
 
-    def __init__(self, flow: Flow[Any], hold: list[Abortable], watch: Watch, *, streams: bool) -> None:
+    def __init__(self, flow: Flow[Any], hold: Hold, watch: Watch, *, streams: bool) -> None:
         self.flow = flow
         self.hold = hold
         self.watch = watch
@@ -45,7 +59,7 @@ class Lane:
 
     def cancel(self) -> None:
         """Give it up, from any thread: its connection is closed."""
-        self.cancelled = True
+        self.cancelled = self.hold.given_up = True
         for opened in self.hold[-1:]:
             opened.abort()
         if self.wake is not None:
@@ -161,7 +175,7 @@ class Hedge(Layer):
         def make(number: int) -> Lane:
             watch, chosen, asked = self._turn(plan, call, number)
             flow = layered(chosen, asked) if number and self.other else inner(chosen, asked)
-            return Lane(flow, [], watch, streams=False)
+            return Lane(flow, Hold(), watch, streams=False)
 
         race = self._race(make)
         winner: Lane = yield Ask(self.runners.race, (race,), self.runners.arace)
@@ -180,7 +194,8 @@ class Hedge(Layer):
             watch, chosen, asked = self._turn(plan, call, number)
             side = sides[number] = _Side(state)
             go = layered_stream if number and self.other else inner
-            lane = side.lane = Lane(go(chosen, asked, side), side.hold, watch, streams=True)
+            side.hold = hold = Hold()
+            lane = side.lane = Lane(go(chosen, asked, side), hold, watch, streams=True)
             return lane
 
         race = self._race(make)
