@@ -88,12 +88,7 @@ class Prices:
     """
 
     def __init__(self, table: Mapping[str, Price | list[Price]]) -> None:
-        self._table: dict[str, list[Price]] = {}
-        for name, given in table.items():
-            found = [given] if isinstance(given, Price) else list(given)
-            if not found or not all(isinstance(cast(object, p), Price) for p in found):
-                raise UsageError(f"prices[{name!r}] is a Price, or a list of them; got {given!r}", argument="prices")
-            self._table[name] = found
+        self._table = {name: _listed(name, given) for name, given in table.items()}
 
     def __repr__(self) -> str:
         return f"Prices({list(self._table)})"
@@ -103,6 +98,14 @@ class Prices:
         found = self._table.get(f"{provider}:{model}") or self._table.get(model) or ()
         fit = [p for p in found if (p.since is None or p.since <= at) and (not p.above or input_tokens > p.above)]
         return max(fit, key=lambda p: (p.since or date.min, p.above), default=None)
+
+
+def _listed(name: str, given: object) -> list[Price]:
+    items = cast("list[object]", given) if isinstance(given, list) else [given]
+    found = [p for p in items if isinstance(p, Price)]
+    if not found or len(found) < len(items):
+        raise UsageError(f"prices[{name!r}] is a Price, or a list of them; got {given!r}", argument="prices")
+    return found
 
 
 def price_of(
