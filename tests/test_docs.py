@@ -91,3 +91,14 @@ def test_the_command_lines_shown_parse() -> None:
                 kind = words[0] if words and words[0] in COMMANDS else ""
                 made = parsers.get(kind, parser)()
                 made.parse_intermixed_args(words[1:] if kind else words)
+
+
+def test_every_page_is_in_the_table_of_contents() -> None:
+    listed = re.findall(r"^ +- .*: ([\w-]+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
+    assert sorted(listed) == sorted(p.name for p in (ROOT / "docs").glob("*.md"))
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda p: p.name)
+def test_links_between_pages_lead_somewhere(path: Path) -> None:
+    targets = re.findall(r"\]\(((?!https?:|#)[^)#]+)", path.read_text())
+    assert [t for t in targets if not (path.parent / t).exists()] == []
