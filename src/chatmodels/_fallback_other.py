@@ -34,7 +34,9 @@ class Other(msgspec.Struct, frozen=True):
         """Its own plan; the callbacks are those of the call, and so are the layers that go along (budgets)."""
         own: Plan = self.model._own_plan()
         along = tuple(one for one in like.tries if one.goes_along and one not in own.tries)
-        return msgspec.structs.replace(own, handlers=like.handlers, tries=(*along, *own.tries))
+        around = getattr(like.target.transport, "around", None)  # a recording is of every model that is asked
+        target = own.target if around is None else around(own.target)
+        return msgspec.structs.replace(own, target=target, handlers=like.handlers, tries=(*along, *own.tries))
 
     def call(self, call: Call, plan: Plan) -> Call:
         """The call as it is put to this model."""

@@ -15,7 +15,7 @@ from chatmodels import ChatModel, DeadlineError, IncompleteStream, RateLimitErro
 from chatmodels.testing import ChatScripted, NotRecorded, cassette, record, replay
 
 from ..conftest import World, chat
-from ..servers import Route, Server, chunked, either, error, events, plain, raw, sse
+from ..servers import Route, Server, chunked, either, error, events, plain, raw, silent, sse
 
 
 @pytest.fixture
@@ -206,9 +206,10 @@ def test_modes(server: Server, path: Path) -> None:
 
 
 def test_it_reaches_threads_batches_streams_and_fallbacks(server: Server, path: Path) -> None:
-    route, other = server.route(either("thread")), server.route(plain())
+    route, other = server.route(either("thread")), server.route(either("other"))
     model = chat(route)
     careful = chat(server.route(error(503))).with_fallback(chat(other))
+    hasty = chat(server.route(silent())).with_hedge(after=0.01, other=chat(other, temperature=0))
 
     def work() -> list[str]:
         found: list[str] = []
@@ -216,7 +217,7 @@ def test_it_reaches_threads_batches_streams_and_fallbacks(server: Server, path: 
         thread.start()
         thread.join()
         found += [m.text for m in model.batch(["a", "b"])]
-        found.append(careful("x").text)
+        found += [careful("x").text, careful.stream("x").until_done().text, hasty("y").text]
 
         async def tasks() -> list[str]:
             return [m.text for m in await asyncio.gather(model.ainvoke("c"), model.ainvoke("d"))]
@@ -229,6 +230,25 @@ def test_it_reaches_threads_batches_streams_and_fallbacks(server: Server, path: 
     with replay(path):
         assert work() == first
     assert (len(route.requests), len(other.requests)) == sent
+
+
+async def test_a_call_that_was_given_up_is_silent_again(server: Server, path: Path) -> None:
+    model = chat(server.route(silent()))
+
+    async def given_up() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(model.ainvoke("x"), 0.02)
+        stream = model.astream("y")
+        waiting = asyncio.ensure_future(anext(stream, None))
+        await asyncio.sleep(0.02)
+        await stream.aclose()
+        assert await waiting is None
+
+    with record(path):
+        await given_up()
+    assert path.read_text().count('"left": true') == 2  # noqa: ASYNC240
+    with replay(path):
+        await given_up()
 
 
 async def test_a_block_inside_and_one_beside_have_their_own(server: Server, tmp_path: Path) -> None:

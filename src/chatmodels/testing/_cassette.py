@@ -23,6 +23,9 @@ from ._scrub import Scrubber, secrets_of
 Mode = Literal["none", "once", "new", "all"]
 MODES: tuple[Mode, ...] = ("none", "once", "new", "all")
 
+#: How long nothing comes where nothing had come: until the caller gives up again, in seconds.
+_SILENCE = 1e6
+
 #: Lines of a comparison that an error shows.
 _LINES = 60
 
@@ -182,9 +185,11 @@ def _load(path: Path) -> Iterator[Recorded]:
 
 
 def played(one: Recorded, speed: float | None) -> Paced:
-    """The exchange as an open answer. Raises at once where no answer came."""
-    if not one.status and one.failure is not None:
-        raise one.failure.raised()
+    """The exchange as an open answer. Raises at once where no answer came; where the caller gave up, nothing comes again."""
+    if not one.status:
+        if one.failure is not None:
+            raise one.failure.raised()
+        return Paced(iter([(_SILENCE, b"")]), silent=True)
     return Paced(_pieces(one, speed), status=one.status, headers=dict(one.headers))
 
 

@@ -56,7 +56,7 @@ class Asked(msgspec.Struct, frozen=True):
 class Recorded(msgspec.Struct):
     """One exchange. `pieces` are (seconds since the request, bytes); a plain answer is one piece. `seconds` is when the head came.
 
-    `left`: the reader went away before the end. `failure`: how it broke. `status` 0: no answer came.
+    `left`: the caller went away before the end, or (with `status` 0) before the answer began. `failure`: how it broke.
     """
 
     asked: Asked
@@ -71,7 +71,7 @@ class Recorded(msgspec.Struct):
     @property
     def answered(self) -> bool:
         """Is there anything to replay?"""
-        return bool(self.status) or self.failure is not None
+        return bool(self.status) or self.left or self.failure is not None
 
 
 # ---- bytes and data

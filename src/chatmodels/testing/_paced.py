@@ -25,7 +25,8 @@ _STEP = 0.02
 
 
 class Paced:
-    """An open answer. `blocking` says that taking the next piece may wait by itself (a user's function)."""
+    """An open answer. `blocking` says that taking the next piece may wait by itself (a user's function), `silent` that not even
+    the head of the answer comes."""
 
     def __init__(
         self,
@@ -34,7 +35,9 @@ class Paced:
         status: int = 200,
         headers: dict[str, str] | None = None,
         blocking: bool = False,
+        silent: bool = False,
     ) -> None:
+        self.silent = silent
         self.status = status
         self.headers = headers or {}
         self._source = source

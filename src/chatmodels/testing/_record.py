@@ -18,7 +18,7 @@ import msgspec
 from .._call import Call, HTTPRequest, HTTPResponse
 from .._calls import Plan, Streaming
 from .._errors import TransportError, UsageError
-from .._flow import Flow, Open, Send, Target
+from .._flow import Abortable, Flow, Open, Send, Target
 from .._layers import RECORD, Inner, InnerStream, Layer, _everywhere, around, everywhere
 from .._messages import AIMessage
 from ._cassette import Cassette, Mode, Note, played
@@ -84,7 +84,7 @@ def replay(
 
 
 class CassetteLayer(Layer):
-    """Puts the cassette in front of the transport of the plan, and of all that is sent from inside (by fallbacks)."""
+    """Puts the cassette in front of the transport of every plan."""
 
     rank: ClassVar[int] = RECORD + 1  # beside what else is recorded, and outside of caches
 
@@ -92,49 +92,24 @@ class CassetteLayer(Layer):
         self.cassette = made
 
     def call(self, plan: Plan, call: Call, inner: Inner) -> Flow[AIMessage]:
-        if isinstance(plan.target.transport, CassetteTransport):  # a block inside of this one has it
-            return inner(plan, call)
-        return self._caught(inner(self._inside(plan), call))
+        return inner(self._inside(plan), call)
 
     def stream(self, plan: Plan, call: Call, state: Streaming, inner: InnerStream) -> Flow[None]:
-        if isinstance(plan.target.transport, CassetteTransport):
-            return inner(plan, call, state)
-        return self._caught(inner(self._inside(plan), call, state))
+        return inner(self._inside(plan), call, state)
 
     def pickled(self) -> None:
         """Stays in its process."""
 
     def _inside(self, plan: Plan) -> Plan:
-        return msgspec.structs.replace(plan, target=self._target(plan.target))
-
-    def _target(self, target: Target) -> Target:
-        authorise = target.authorise and Authorise(self.cassette, target)
-        return msgspec.structs.replace(
-            target, transport=CassetteTransport(self.cassette, target.transport), authorise=authorise
-        )
-
-    def _caught(self, flow: Flow[Any]) -> Flow[Any]:
-        """The flow, with what it sends by other plans (those of fallbacks) through the cassette too."""
-        try:
-            effect = next(flow)
-            while True:
-                if isinstance(effect, (Send, Open)) and _is_call(effect):
-                    effect = msgspec.structs.replace(effect, target=self._target(effect.target))
-                try:
-                    value = yield effect
-                except Exception as error:
-                    effect = flow.throw(error)
-                else:
-                    effect = flow.send(value)
-        except StopIteration as stop:
-            return stop.value
-        finally:
-            flow.close()
+        if isinstance(plan.target.transport, CassetteTransport):  # a block inside of this one has it
+            return plan
+        return msgspec.structs.replace(plan, target=through(self.cassette, plan.target))
 
 
-def _is_call(effect: Send | Open) -> bool:
-    """Is it a call of a model that does not go through a cassette yet? (Requests for tokens are forms, and no JSON.)"""
-    return not isinstance(effect.target.transport, CassetteTransport) and effect.request.body[:1] == b"{"
+def through(made: Cassette, target: Target) -> Target:
+    """The target, with the cassette in front of it."""
+    authorise = target.authorise and Authorise(made, target)
+    return msgspec.structs.replace(target, transport=CassetteTransport(made, target.transport), authorise=authorise)
 
 
 class Authorise:
@@ -158,6 +133,10 @@ class CassetteTransport:
         self._cassette = made
         self._inner = inner
 
+    def around(self, target: Target) -> Target:
+        """The target of another model that is asked inside of the call (a fallback, a hedge), through the same cassette."""
+        return through(self._cassette, target)
+
     def send(self, effect: Send) -> HTTPResponse:
         """The whole answer."""
         found = self._look(effect, stream=False)
@@ -178,17 +157,23 @@ class CassetteTransport:
         """The answer as it comes."""
         found = self._look(effect, stream=True)
         if not isinstance(found, Noting):
+            if found.silent:
+                effect.hold[:] = [found]
+                found.whole(effect)
             return found
         with found.watched():
-            return found.opened(self._inner.open(effect))
+            return found.opened(self._inner.open(found.holding(effect)))
 
     async def aopen(self, effect: Open) -> Any:
         """`open` in the async world."""
         found = self._look(effect, stream=True)
         if not isinstance(found, Noting):
+            if found.silent:
+                effect.hold[:] = [found]
+                await found.awhole(effect)
             return found
         with found.watched():
-            return found.opened(await self._inner.aopen(effect))
+            return found.opened(await self._inner.aopen(found.holding(effect)))
 
     def _look(self, effect: Send | Open, *, stream: bool) -> Paced | Noting:
         asked, scrubber = self._cassette.asked(effect.request, effect.target.headers)
@@ -205,6 +190,8 @@ class Noting:
         self._one = note.recorded
         self._began = monotonic()
         self._real: Any = None
+        self._hold: list[Abortable] = []
+        self._given_up = False
 
     @property
     def status(self) -> int:
@@ -217,14 +204,22 @@ class Noting:
 
     @contextmanager
     def watched(self) -> Generator[None]:
-        """An error of the transport is noted."""
+        """An error of the transport is noted; or that the caller gave the exchange up."""
         try:
             yield
         except TransportError as error:
-            self._one.failure = Failure.of(error)
+            self._one.left = self._given_up
+            self._one.failure = None if self._given_up else Failure.of(error)
             self._one.seconds = self._one.seconds or self._now()
-            self._one.left = False
             raise
+        except BaseException:  # cancelled, or interrupted
+            self._one.left = True
+            raise
+
+    def holding(self, effect: Open) -> Open:
+        """The effect as the real transport gets it: an `abort()` while the head is waited for goes through here."""
+        effect.hold[:] = [self]
+        return msgspec.structs.replace(effect, hold=self._hold)
 
     def whole(self, response: HTTPResponse) -> HTTPResponse:
         """A plain answer has come."""
@@ -256,7 +251,9 @@ class Noting:
         await self._real.afinish()
 
     def abort(self) -> None:
-        self._real.abort()
+        self._given_up = True
+        for held in (self._real,) if self._real is not None else self._hold[-1:]:
+            held.abort()
 
     def _took(self, data: bytes) -> bytes:
         if data:
