@@ -22,8 +22,8 @@ from typing import Any
 from ..servers import Exchange, Server, answer, plain, serving
 
 CONCURRENCY = 8
-#: What README promises: calls in flight, and answers on their way to the disk.
-AT_MOST = CONCURRENCY + max(8, CONCURRENCY // 4)
+#: What the guide promises: calls in flight, and answers on their way to the disk.
+AT_MOST = CONCURRENCY + max(16, CONCURRENCY // 2)
 
 
 class Counting:

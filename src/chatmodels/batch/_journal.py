@@ -46,6 +46,7 @@ class Journal:
     def __init__(self, path: Path, model: str, fingerprint: str) -> None:
         self.path = path
         self._db = _opened(path)
+        self._fresh: list[tuple[int, bytes]] = []
         try:
             self._check(model, fingerprint)
             self.last: int = self._one("SELECT coalesce(max(position), -1) FROM items")
@@ -89,7 +90,7 @@ class Journal:
             raise
 
     def begin(self, position: int, key: bytes) -> Ended | None:
-        """How this item, or an earlier one that asks the same, has ended; else None, and that its call is to be sent is noted."""
+        """How this item, or an earlier one that asks the same, has ended; else None: it begins, as `write` notes."""
         known = (
             self._db.execute("SELECT key, state FROM items WHERE position = ?", (position,)).fetchone()
             if (position <= self.last)
@@ -105,16 +106,20 @@ class Journal:
             return self._ended(position, known[1])
         same = self._one("SELECT position FROM items WHERE key = ? AND state = 2 LIMIT 1", key)
         if known is None:
-            self._db.execute("INSERT INTO items VALUES (?, ?, ?)", (position, key, BEGUN))
+            self._fresh.append((position, key))
         return None if same is None else self._ended(same, DONE)
 
     def _ended(self, position: int, state: int) -> Ended:
         return Ended(position, self._one("SELECT line FROM lines WHERE position = ?", position), state == DONE)
 
-    def finish(self, position: int, line: bytes, ok: bool) -> None:
-        """The item has ended with this line."""
-        self._db.execute("UPDATE items SET state = ? WHERE position = ?", (DONE if ok else FAILED, position))
-        self._db.execute("INSERT OR REPLACE INTO lines VALUES (?, ?)", (position, line))
+    def write(self, ended: list[Ended]) -> None:
+        """Note what has begun since the last time, and these ends. Called once in each transaction."""
+        self._db.executemany("INSERT INTO items VALUES (?, ?, 1)", self._fresh)
+        self._fresh.clear()
+        self._db.executemany(
+            "UPDATE items SET state = ? WHERE position = ?", [(DONE if e.ok else FAILED, e.position) for e in ended]
+        )
+        self._db.executemany("INSERT OR REPLACE INTO lines VALUES (?, ?)", [(e.position, e.line) for e in ended])
 
     def spend(self, tokens: int, cost: float) -> None:
         """What calls that have ended took."""

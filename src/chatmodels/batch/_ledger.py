@@ -51,6 +51,7 @@ class Told(msgspec.Struct):
 
     go: list[Entry] = []
     ends: list[End] = []
+    lines: list[bytes] = []
     out: int = 0
     error: BaseException | None = None
 
@@ -124,15 +125,14 @@ class Ledger:
                 told.go.append(one)
             else:
                 told.ends.append(end)
+        told.lines = [line_of(end.record) for end in told.ends]
         if self._journal is None:
             return
-        tokens, cost = 0, 0.0
-        for end in told.ends:
-            if end.reused and end.record.same_as is None:
-                continue
-            self._journal.finish(end.entry.position, line_of(end.record), end.record.ok)
-            tokens += end.tokens
-            cost += end.cost
+        paired = zip(told.ends, told.lines, strict=True)
+        # An earlier run's end is in the journal; that of an earlier item is written for this one too.
+        fresh = [(end, line) for end, line in paired if not end.reused or end.record.same_as is not None]
+        self._journal.write([Ended(end.entry.position, line, end.record.ok) for end, line in fresh])
+        tokens, cost = sum([end.tokens for end, _ in fresh]), sum([end.cost for end, _ in fresh])
         if tokens or cost:
             self._journal.spend(tokens, cost)
 
@@ -144,9 +144,9 @@ class Ledger:
 
     def _give_out(self, told: Told) -> None:
         lines: list[Any] = []
-        for end in told.ends:
+        for end, text in zip(told.ends, told.lines, strict=True):
             there = self._output.has(end.entry.position)
-            line = None if there else (line_of(end.record), end.record)
+            line = None if there else (text, end.record)
             if self._order is not None:
                 lines += self._order.ready(end.entry.position, line)
             else:
