@@ -82,7 +82,7 @@ def is_subsequence(part: list[Message], whole: list[Message]) -> bool:
     return all(any(one is other for other in rest) for one in part)
 
 
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(
     any_conversation,
     st.integers(1, 120),
@@ -123,7 +123,7 @@ def test_what_is_repaired_is_sound(messages: list[Message]) -> None:
     assert said == [m for m in mended if isinstance(m, (SystemMessage, AIMessage))]
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(st.lists(strategies.messages, max_size=5))
 def test_json_brings_every_message_back(messages: list[Message]) -> None:
     text = messages_to_json(messages)

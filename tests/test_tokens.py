@@ -48,7 +48,7 @@ def test_texts_are_estimated_by_their_script() -> None:
     assert estimate_text("🙂") == 2
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(strategies.conversations())
 def test_any_conversation_has_an_estimate_that_grows_with_it(messages: Any) -> None:
     assert estimate_tokens(messages) >= 4 * len(messages)

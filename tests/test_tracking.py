@@ -273,3 +273,23 @@ def test_a_budget_pickles_with_what_is_spent(server: Server) -> None:
     again.reserve(model._call("hi"), "openai")
     with pytest.raises(BudgetExceeded):
         again.reserve(model._call("hi"), "openai")
+
+
+def test_a_stream_that_broke_before_a_fallback_is_booked_too(server: Server) -> None:
+    cut = chat(server.route(sse([event({"role": "assistant", "content": "one two"})])))
+    model = cut.with_fallback(chat(server.route(sse(events(TEXT))), model="gpt-4o"))
+    with track_usage() as usage, model.stream("hi") as stream:
+        for _ in stream:
+            pass
+    assert usage.by_model["openai", "gpt-4o"].usage.output_tokens == 5
+    broken = usage.by_model["openai", "gpt-4o-mini"]
+    assert (broken.failed, broken.usage.estimated) == (1, True)
+    assert (broken.usage.input_tokens or 0) > 0
+
+
+def test_a_hedged_try_asks_the_budget_too(server: Server) -> None:
+    budget = Budget(max_calls=5)
+    model = chat(server.route(plain(after=5), plain())).with_budget(budget)
+    with track_usage() as usage:
+        model.with_hedge(after=0.02)("hi")
+    assert budget.calls == usage.tries == 2

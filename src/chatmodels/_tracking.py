@@ -14,7 +14,7 @@ import msgspec
 
 from ._call import Call
 from ._calls import Plan, Streaming
-from ._errors import BudgetExceeded, ChatModelError
+from ._errors import BudgetExceeded, ChatModelError, IncompleteStream
 from ._flow import Flow
 from ._layers import TRACKING, Inner, InnerStream, Layer, around
 from ._messages import AIMessage
@@ -146,12 +146,13 @@ def _sent(attempts: Sequence[Attempt]) -> list[Attempt]:
 
 def _estimated(attempt: Attempt, call: Call, message: AIMessage | None, error: ChatModelError | None) -> Usage | None:
     """What a try took that the provider must have worked for, but did not count."""
-    if error is not None and attempt is not error.attempts[-1]:
-        return None
-    if attempt.outcome not in ("ok", "left", "cancelled") and not (error is not None and error.partial is not None):
+    last = error is None or attempt is error.attempts[-1]
+    broken = error is not None and error.partial is not None
+    if attempt.outcome not in ("ok", "left", "cancelled", IncompleteStream.__name__) and not (last and broken):
         return None
     given = count_call(call, attempt.provider or "").value
-    made = 0 if message is None else answer_tokens(message)
+    whose = attempt.outcome in ("ok", "left") or (last and broken)  # is the message this try's?
+    made = answer_tokens(message) if whose and message is not None else 0
     return Usage(input_tokens=given, output_tokens=made, estimated=True)
 
 

@@ -17,7 +17,7 @@ from .._inputs import messages_of
 from .._messages import AIMessage, FunctionMessage, Message, ToolMessage
 from .._parts import Text
 from ._endpoint import ENDPOINTS, Counting
-from ._estimate import estimate_text, message_tokens, tool_tokens
+from ._estimate import FRAMES, estimate_text, message_tokens, tool_tokens
 from ._vocabulary import encoding_name, text_tokens
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ _FRAMED = re.compile(
 class TokenCount(msgspec.Struct, frozen=True):
     """How many input tokens a call takes. `int(count)` is the number.
 
-    `how`: "exact" (the model's own vocabulary or engine), "provider" (its counting endpoint said so) or "estimate" (may be a
-    tenth off for prose, more for code, images and tools). `source` says by what it was counted, for people.
+    `how`: "exact" (the model's own vocabulary or engine), "provider" (its counting endpoint said so) or "estimate" (most
+    within a third for text; tools, images and documents may be far off). `source` says by what it was counted, for people.
     """
 
     value: int
@@ -76,7 +76,9 @@ def count_call(call: Call, provider: str = "") -> TokenCount:
     """The input tokens of a call, without asking anybody."""
     name = encoding_name(call.model, provider)
     if name is None or text_tokens("", name) is None:
-        return TokenCount(_total(call, provider, estimate_text, 4), "estimate", "the rules of chatmodels.tokens")
+        each, once, tools = FRAMES.get(provider, (PER_MESSAGE, 0, 0))
+        total = _total(call, provider, estimate_text, each) + once + (tools if call.tools else 0)
+        return TokenCount(total, "estimate", "the rules of chatmodels.tokens")
 
     def count(text: str) -> int:
         return text_tokens(text, name) or 0

@@ -31,6 +31,8 @@ from ._image import image_tokens
 
 #: What a message costs besides its parts; a tool call, and a tool's definition, besides their text.
 PER_MESSAGE, PER_CALL, PER_TOOL = 4, 8, 12
+#: Per message, per call, and per call with tools, where a provider's own counts show another frame (its recordings, 2026-11).
+FRAMES = {"anthropic": (4, 4, 340), "google": (0, 0, 20), "vertex": (0, 0, 20)}
 #: What is taken for sound, films and documents whose size says little: a guess.
 PER_AUDIO, PER_VIDEO, PER_FILE = 200, 5000, 1500
 #: Bytes of a second of sound (16-bit samples at 24 kHz; else compressed), and tokens of it: OpenAI's rate, and Google's.
