@@ -80,7 +80,7 @@ def test_an_answer_that_has_begun_is_not_hedged(name: str, server: Server) -> No
 @pytest.mark.parametrize("name", ["sync", "asyncio"])
 def test_the_first_may_still_win(name: str, server: Server) -> None:
     world = World(name)
-    route = server.route(plain(body("first"), after=0.12), silent(9))
+    route = server.route(plain(body("first"), after=0.2), silent(9))
     message = world.call(chat(route).with_hedge(after=0.02))
     assert message.text == "first"
     assert outcomes(message) == ["cancelled", "ok"]
@@ -89,7 +89,7 @@ def test_the_first_may_still_win(name: str, server: Server) -> None:
 
 def test_when_one_fails_the_other_is_waited_for(server: Server) -> None:
     world = World("asyncio")
-    route = server.route(plain(body("late"), after=0.15), error(500))
+    route = server.route(plain(body("late"), after=0.3), error(500))
     message = world.call(chat(route).with_hedge(after=0.02))
     assert (message.text, outcomes(message)) == ("late", ["OverloadedError", "ok"])
 
@@ -98,7 +98,7 @@ def test_when_both_fail_the_first_error_has_all_tries(server: Server) -> None:
     world = World("sync")
 
     def late(exchange: Any) -> None:
-        exchange.wait(0.15)
+        exchange.wait(0.25)
         raw(b"", "rst")(exchange)
 
     (failed,) = world.calls(chat(server.route(late, error(503))).with_hedge(after=0.02), 1)
