@@ -175,7 +175,7 @@ def test_the_provider_is_asked_where_that_is_allowed(server: Server) -> None:
     assert KEY in sent.headers["x-api-key"]
 
 
-def test_google_and_openai_are_asked_at_their_places(server: Server) -> None:
+def test_each_provider_is_asked_at_its_place(server: Server) -> None:
     route = server.route(plain({"totalTokens": 7}))
     google = ChatModel("google:gemini-2.5-flash", api_key=KEY, base_url=route.url)
     assert google.count_tokens([SystemMessage("s"), HumanMessage("hi")], exact=True).value == 7
@@ -187,6 +187,11 @@ def test_google_and_openai_are_asked_at_their_places(server: Server) -> None:
     assert responses.count_tokens("hi", exact=True).value == 11
     assert route.requests[0].target.endswith("/responses/input_tokens")
     assert "stream" not in route.requests[0].json
+    route = server.route(plain({"inputTokens": 9}))
+    bedrock = ChatModel("bedrock:anthropic.claude-sonnet-4", api_key=KEY, base_url=route.url, region="us-east-1")
+    assert bedrock.with_settings(max_tokens=5).count_tokens("hi", exact=True).value == 9
+    assert route.requests[0].target.endswith("/model/anthropic.claude-sonnet-4/count-tokens")
+    assert list(route.requests[0].json["input"]["converse"]) == ["messages"]
 
 
 def test_errors_of_a_count_are_those_of_a_call(server: Server) -> None:

@@ -1,7 +1,8 @@
 """A provider's own count of a call: its dialect's request turned into one for the counting endpoint, and the answer read. Pure.
 
 Run by the ordinary flow of a call, so that keys, deadlines, retries and limits hold. Sources: the API references of Anthropic
-(messages/count_tokens), Google (countTokens, Gemini API and Vertex AI), OpenAI (responses/input_tokens) and recordings, 2026-11.
+(messages/count_tokens), Bedrock (count-tokens), Google (countTokens, Gemini API and Vertex AI) and OpenAI
+(responses/input_tokens), and recordings, 2026-11.
 """
 
 from __future__ import annotations
@@ -27,11 +28,12 @@ def _names(text: str) -> frozenset[str]:
 
 
 _ANTHROPIC = _names(
-    "messages model system tools tool_choice thinking cache_control mcp_servers output_config output_format context_management"
+    "messages model system tools tool_choice thinking cache_control mcp_servers output_config output_format context_management speed compaction"
 )
 _RESPONSES = _names(
     "model input instructions tools tool_choice reasoning text truncation parallel_tool_calls conversation previous_response_id"
 )
+_CONVERSE = _names("messages system toolConfig additionalModelRequestFields")
 _VERTEX = _names("contents systemInstruction tools generationConfig")
 
 
@@ -51,6 +53,10 @@ def _gemini(body: Body, call: Call) -> Body:
     return {"generateContentRequest": {**body, "model": f"models/{call.model.removeprefix('models/')}"}}
 
 
+def _converse(body: Body, call: Call) -> Body:
+    return {"input": {"converse": {k: v for k, v in body.items() if k in _CONVERSE}}}
+
+
 def _google_path(path: str) -> str:
     return path.partition("?")[0].replace(":generateContent", ":countTokens")
 
@@ -68,6 +74,7 @@ ENDPOINTS: dict[str, Endpoint] = {
     "anthropic": Endpoint(_under("count_tokens"), _only(_ANTHROPIC), "input_tokens"),
     "google": Endpoint(_google_path, _gemini, "totalTokens"),
     "vertex": Endpoint(_google_path, _only(_VERTEX), "totalTokens"),
+    "bedrock": Endpoint(lambda path: path.removesuffix("/converse") + "/count-tokens", _converse, "inputTokens"),
     "openai-responses": Endpoint(_under("input_tokens"), _only(_RESPONSES), "input_tokens"),
 }
 
