@@ -250,6 +250,15 @@ def with_key(self: Any, call: Call) -> HTTPRequest:
     return HTTPRequest(path="/p", body=b"{}", headers={"Authorization": "x"}, stream=call.stream)
 
 
+def never_streams(self: Any, call: Call) -> HTTPRequest:
+    return HTTPRequest(path="/p", body=b"{}")
+
+
+def changing(self: Any, call: Call) -> HTTPRequest:
+    call.messages[-1].additional_kwargs["seen"] = True
+    return Plain().encode(call)
+
+
 def deaf(self: Any, response: HTTPResponse) -> ProviderError:
     return ProviderError("something went wrong", status=response.status)
 
@@ -263,6 +272,8 @@ def deaf(self: Any, response: HTTPResponse) -> ProviderError:
         ({"close": lenient}, "not IncompleteStream"),
         ({"encode": random_body}, "other bytes for the same call|sent back otherwise"),
         ({"encode": with_key}, "gives a key"),
+        ({"encode": never_streams}, "request.stream is False"),
+        ({"encode": changing}, "changes the call"),
         ({"decode_error": deaf}, "not AuthenticationError"),
     ],
     ids=lambda v: v if isinstance(v, str) else "",
