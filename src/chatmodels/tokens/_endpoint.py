@@ -28,7 +28,8 @@ def _names(text: str) -> frozenset[str]:
 
 
 _ANTHROPIC = _names(
-    "messages model system tools tool_choice thinking cache_control mcp_servers output_config output_format context_management speed compaction"
+    "messages model system tools tool_choice thinking cache_control mcp_servers output_config output_format "
+    "context_management speed compaction"
 )
 _RESPONSES = _names(
     "model input instructions tools tool_choice reasoning text truncation parallel_tool_calls conversation previous_response_id"
