@@ -183,7 +183,7 @@ def test_items_are_read_as_they_are_needed(server: Server) -> None:
     got = [next(records) for _ in range(200)]
     time.sleep(0.05)
     assert len({g.index for g in got}) == 200
-    assert read <= 200 + 2 * 4 + 32 + 2 * 4 + 1  # the room, and what is handed over at once
+    assert read <= 200 + 2 * 4 + 256 + 2 * 4 + 1  # the room, and what is handed over at once
     records.close()  # type: ignore[attr-defined]
 
 

@@ -63,8 +63,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def room(self) -> int:
-        """How many items may be on their way. In order, fast ones wait for slow ones before them."""
-        return 8 * self.max_concurrency + 64 if self.ordered else 2 * self.max_concurrency + 32
+        """How many items may be on their way: enough that the disk, which is asked twice for each, holds nobody up. In order, fast
+        ones wait for slow ones before them."""
+        return (8 if self.ordered else 2) * self.max_concurrency + 256
 
     @property
     def unsafe(self) -> int:
@@ -227,7 +228,7 @@ class Run:
                 if now < self.gate.closed_until:
                     self._wake(self.gate.closed_until - now)
                 return
-            if self._unsafe - len(self._tasks) >= self.options.unsafe or not self._affordable():
+            if (self._journal and self._unsafe - len(self._tasks) >= self.options.unsafe) or not self._affordable():
                 return
             self._send(self._ready.popleft(), now)
 

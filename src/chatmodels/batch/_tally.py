@@ -22,7 +22,8 @@ class BatchSummary(msgspec.Struct, frozen=True, kw_only=True):
 
     `total` items were read, of which `done` have an answer and `failed` an error; `reused` had ended in an earlier run,
     `coalesced` share the call of an identical item, `called` were called for in this run. `again`: indexes that an earlier run
-    may have sent before it was killed, without their answers reaching the journal: these, and no others, may have been paid twice.
+    may have sent before it was killed, without their answers reaching the journal: none but these can have been paid twice,
+    and most were not: some hundreds are noted ahead of their calls.
     Tokens and `cost` (US dollars, None where no price is known) count each call once. `stopped` says why the batch ended before its
     items did, else None; `reason` says it in words. `errors` counts error classes. `seconds` is this run's.
     """
