@@ -80,7 +80,7 @@ def test_import_langchain_and_its_attributes(tmp_path: Path) -> None:
     [
         ("from langchain.chat_models import ChatGooglePalm", "ChatGooglePalm in langchain.chat_models"),
         ("from langchain.schema import Document", "Document in langchain.schema"),
-        ("from langchain.callbacks import get_openai_callback", "get_openai_callback in langchain.callbacks"),
+        ("from langchain.callbacks import FileCallbackHandler", "FileCallbackHandler in langchain.callbacks"),
         ("from langchain import ConversationChain", "ConversationChain in langchain"),
         ("import langchain.agents", "agents in langchain"),
         ("from langchain.agents import initialize_agent", "agents in langchain"),
