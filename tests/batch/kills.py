@@ -23,7 +23,7 @@ from ..servers import Exchange, Server, answer, plain, serving
 
 CONCURRENCY = 8
 #: What the guide promises: calls in flight, and answers on their way to the disk.
-AT_MOST = CONCURRENCY + max(16, CONCURRENCY // 2)
+AT_MOST = CONCURRENCY + max(16, CONCURRENCY)
 
 
 class Counting:

@@ -170,6 +170,16 @@ def test_lines_that_are_no_items_have_their_errors(server: Server, tmp_path: Pat
     assert [f.error.message[:6] for f in found if f.error] == ["line 3", "line 4"]
 
 
+def test_the_bar_knows_how_many_lines_there_are(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = Terminal()
+    monkeypatch.setattr("sys.stderr", shown)
+    (tmp_path / "in.jsonl").write_text('"one"\n"two"\n"three"')
+    run_batch(chat(server.route(echo)), tmp_path / "in.jsonl", progress=True)
+    assert "3/3 done" in shown.getvalue()
+
+
 def test_items_are_read_as_they_are_needed(server: Server) -> None:
     read = 0
 

@@ -70,7 +70,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def unsafe(self) -> int:
         """How many answers may wait for the disk while further calls are sent."""
-        return max(16, self.max_concurrency // 2)
+        return max(16, self.max_concurrency)
 
 
 class Run:

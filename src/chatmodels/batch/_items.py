@@ -89,6 +89,20 @@ def items_in(source: Any, format: str | None = None) -> Any:
     return _of_file(path, kind)
 
 
+def count_of(source: Any) -> int | None:
+    """How many items there are, where that can be told without reading them as such; of JSON lines, blank ones included."""
+    if hasattr(source, "__len__") and not isinstance(source, str):
+        return len(source)
+    if not isinstance(source, (str, Path)) or _SUFFIXES.get(Path(source).suffix.lower()) != "jsonl":
+        return None
+    count, newest = 0, b"\n"
+    with Path(source).open("rb") as file:
+        while some := file.read(1 << 20):
+            count += some.count(b"\n")
+            newest = some
+    return count + (not newest.endswith(b"\n"))
+
+
 def _of_file(path: Path, kind: str) -> Iterator[Any]:
     with path.open("rb") as file:
         yield from _READERS[kind](file)

@@ -18,7 +18,7 @@ from .._errors import UsageError
 from .._portal import portal
 from ._engine import Options, Run, _soon
 from ._gate import Gate, GateLayer
-from ._items import items_in
+from ._items import count_of, items_in
 from ._journal import Journal
 from ._output import File, Nowhere, Output, Stream, Taken
 from ._prices import price_of
@@ -46,8 +46,8 @@ class Batch:
         self.report = _report_path(report)
         model = _model(model)
         price = price_of(model, prices, needed=max_cost is not None)
-        self.source = check(found := items_in(items, format))
-        tally = Tally(len(found) if hasattr(found, "__len__") else None)
+        self.source = check(items_in(items, format))
+        tally = Tally(count_of(items) if progress else None)
         self.label = f"{model.provider}:{model.model}"
         path = _journal_path(journal, out)
         self.journal = None if path is None else Journal(path, self.label, _fingerprint(model, system))
