@@ -236,6 +236,17 @@ def test_threads_do_not_overdraw(server: Server) -> None:
     assert len(route.requests) == budget.calls == 5
 
 
+def test_what_is_under_way_is_set_aside(server: Server) -> None:
+    model = chat(server.route(), max_tokens=5)
+    each = model.count_tokens("hi").value + 5
+    budget = Budget(max_tokens=2 * each, max_cost=1, prices=PRICES)
+    first, _ = [budget.reserve(model._call("hi"), "openai") for _ in range(2)]
+    with pytest.raises(BudgetExceeded):
+        budget.reserve(model._call("hi"), "openai")
+    budget.settle(first, None, free=True)
+    budget.reserve(model._call("hi"), "openai")
+
+
 def test_one_budget_on_model_context_and_fallback_counts_once(server: Server) -> None:
     budget = Budget(max_calls=10)
     base = chat(server.route(error(503))).with_budget(budget)
