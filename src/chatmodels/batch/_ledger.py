@@ -21,7 +21,7 @@ from ._record import BatchRecord, line_of, record_of, shared
 
 #: The most that is written in one transaction, and the least time between two of them in seconds: when answers come thick,
 #: some milliseconds of them share one sync of the disk.
-MOST, PAUSE = 1000, 0.004
+MOST, PAUSE = 1000, 0.008
 
 
 class Entry:
