@@ -14,7 +14,7 @@ from ._messages import AIMessage
 from ._results import LLMResult
 from ._stream import AIMessageChunk
 from .prompts._base import Prompt
-from .prompts._pipe import Chain
+from .prompts._pipe import Chain, Errors
 from .prompts._values import PromptValue
 
 if TYPE_CHECKING:
@@ -139,6 +139,22 @@ class LLMChain:
 
     # -- many inputs
 
+    def batch(
+        self, inputs: Iterable[Any], config: Any = None, *, max_concurrency: int = 50, errors: Errors = "raise"
+    ) -> list[dict[str, Any]]:
+        """What `invoke` gives for each input, in their order; see `ChatModel.batch` for `errors`."""
+        rows = _rows(inputs)
+        answers = self._steps().batch(rows, config, max_concurrency=max_concurrency, errors=errors)
+        return [self._row(row, answer) for row, answer in zip(rows, answers, strict=True)]
+
+    async def abatch(
+        self, inputs: Iterable[Any], config: Any = None, *, max_concurrency: int = 50, errors: Errors = "raise"
+    ) -> list[dict[str, Any]]:
+        """`batch` in the async world."""
+        rows = _rows(inputs)
+        answers = await self._steps(True).abatch(rows, config, max_concurrency=max_concurrency, errors=errors)
+        return [self._row(row, answer) for row, answer in zip(rows, answers, strict=True)]
+
     def generate(self, input_list: Iterable[Mapping[str, Any]], stop: Any = None, callbacks: Any = None) -> LLMResult:
         """The model's answers to several dicts of values; see `ChatModel.generate`."""
         rows = [self._asked(row) for row in _rows(input_list)]
@@ -162,6 +178,19 @@ class LLMChain:
         return self._texts(await self.agenerate(input_list, callbacks=callbacks))
 
     # -- inside
+
+    def _steps(self, later: bool = False) -> Chain[AIMessage]:
+        def filled(row: Any) -> PromptValue:
+            return self._value(self.prompt._values(row))
+
+        async def afilled(row: Any) -> PromptValue:
+            return await self._avalue(self.prompt._values(row))
+
+        return Chain([afilled if later else filled, self._model])
+
+    def _row(self, row: Any, answer: Any) -> Any:
+        """The values and the text of one row; an error as it is."""
+        return answer if isinstance(answer, Exception) else self._shown(self.prompt._values(row), answer, False)
 
     def _asked(self, given: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """The values, and the `stop` words that stand among them in the manner of 2023."""
@@ -207,10 +236,10 @@ def _one(args: tuple[Any, ...], values: dict[str, Any]) -> Any:
     return args[0] if args else values
 
 
-def _rows(given: Any) -> list[Mapping[str, Any]]:
+def _rows(given: Any) -> list[Any]:
     if isinstance(given, (str, bytes)) or is_object(given) or not isinstance(given, Iterable):
-        raise UsageError("input_list is a list of dicts of values", argument="input_list")
-    return list(cast("Iterable[Mapping[str, Any]]", given))
+        raise UsageError("the inputs are a list of dicts of values", argument="inputs")
+    return list(cast("Iterable[Any]", given))
 
 
 def _stop(rows: list[tuple[dict[str, Any], dict[str, Any]]], given: Any) -> Any:

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from chatmodels import ChatOpenAI, ChatPromptTemplate, LLMResult, PromptTemplate, UsageError
-from chatmodels.chains import LLMChain, StrOutputParser
+from chatmodels import BatchError, ChatOpenAI, ChatPromptTemplate, LLMResult, PromptTemplate, UsageError
+from chatmodels.chains import Chain, LLMChain, StrOutputParser
 
 from ..page import Page, serve_page
 
@@ -84,6 +84,16 @@ async def test_missing_values_are_named_and_more_columns_are_not_the_prompts(cha
         chain.run("programming")
     with pytest.raises(UsageError, match="list of dicts"):
         chain.apply(CODE)  # type: ignore[arg-type]
+
+
+async def test_batches(chain: LLMChain) -> None:
+    rows: list[Any] = [{**CODE, "id": 1}, {"to": "French"}, MIND]
+    for made in (chain.batch(rows, errors="return"), await chain.abatch(rows, errors="return")):
+        assert (made[0], made[2]) == ({**CODE, "id": 1, "text": SAID}, {**MIND, "text": SAID_MIND})
+        assert isinstance(made[1], UsageError)
+    with pytest.raises(BatchError):
+        chain.batch(rows)
+    assert (Chain([chain]) | (lambda row: row["text"])).batch([CODE, MIND]) == [SAID, SAID_MIND]
 
 
 def test_stop_words_among_the_values(chain: LLMChain, page: Page) -> None:

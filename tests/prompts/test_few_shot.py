@@ -233,6 +233,7 @@ async def test_examples_as_one_text() -> None:
     text = "Answer well.\n\nQ: 2+2\nA: 4\n\nQ: 2+{3}\nA: 5\n\nQ: {x}\nA:"
     assert prompt.format(how="well", question="{x}") == text
     assert (await prompt.aformat_prompt(how="well", question="{x}")).to_string() == text
+    assert pickle.loads(pickle.dumps(prompt)).format(how="well", question="{x}") == text
     assert prompt.partial(how="well").format(question="{x}") == text
     with pytest.raises(UsageError, match="missing: 'how'"):
         prompt.format(question="x")

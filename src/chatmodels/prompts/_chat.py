@@ -110,6 +110,22 @@ class ChatPromptTemplate(Prompt):
         """`format_messages` in the async world."""
         return await self._afill(self._variables.fill(values))
 
+    def format_prompt(self, /, **values: Any) -> ChatPromptValue:
+        """The filled-in prompt: what models take, with `messages`, `to_messages()` and `to_string()`."""
+        return ChatPromptValue(self._fill(self._variables.fill(values)))
+
+    async def aformat_prompt(self, /, **values: Any) -> ChatPromptValue:
+        """`format_prompt` in the async world, where an embedding of a selector may be async too."""
+        return ChatPromptValue(await self._afill(self._variables.fill(values)))
+
+    def invoke(self, input: Any = None, config: Any = None) -> ChatPromptValue:
+        """`format_prompt` of a dict of values; where one variable is open, its value alone does as well."""
+        return ChatPromptValue(self._fill(self._variables.fill(self._values(input))))
+
+    async def ainvoke(self, input: Any = None, config: Any = None) -> ChatPromptValue:
+        """`invoke` in the async world."""
+        return ChatPromptValue(await self._afill(self._variables.fill(self._values(input))))
+
     def _fill(self, values: Mapping[str, Any]) -> list[Message]:
         out: list[Message] = []
         for item in self._items:

@@ -295,6 +295,8 @@ class AsyncChainStream(Generic[T]):
         """Stop: the connection is closed at once, `.message` keeps what came."""
         await cast(Any, self._items).aclose()
 
+    close = aclose
+
     @property
     def message(self) -> AIMessage:
         """The model's answer so far; while `finish_reason` is None it is not complete."""
