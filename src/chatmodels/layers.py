@@ -18,6 +18,25 @@ from ._layers import (
 )
 
 __all__ = [
-    "ANSWER", "BUDGET", "CACHE", "FALLBACK", "HEDGE", "RECORD", "TELEMETRY", "TRACKING", "Ask", "Deliver", "Emit", "Flow", "Layer", "Now",
-    "Random", "Sleep", "TryLayer", "WallClock", "around", "everywhere", "relayed",
-]  # fmt: skip
+    "ANSWER",
+    "BUDGET",
+    "CACHE",
+    "FALLBACK",
+    "HEDGE",
+    "RECORD",
+    "TELEMETRY",
+    "TRACKING",
+    "Ask",
+    "Deliver",
+    "Emit",
+    "Flow",
+    "Layer",
+    "Now",
+    "Random",
+    "Sleep",
+    "TryLayer",
+    "WallClock",
+    "around",
+    "everywhere",
+    "relayed",
+]
