@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
 import os
 from collections.abc import Callable, Coroutine, Iterator
@@ -22,6 +23,12 @@ KEY = "sk-canary-0123456789"
 settings.register_profile("same", derandomize=True, database=None, deadline=None)
 settings.register_profile("search", deadline=None)
 settings.load_profile("same")
+
+
+def pytest_collection_finish() -> None:
+    """What the collected tests are made of stays: looking through it again and again is most of a collection's work."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -83,7 +83,7 @@ def test_order(world: World, server: Server, count: int) -> None:
 @pytest.mark.parametrize("limit", [1, 5, 40])
 @pytest.mark.parametrize("lazy", [False, True])
 def test_the_limit_is_kept_and_reached(world: World, server: Server, limit: int, lazy: bool) -> None:
-    busy = Busy(0.1)
+    busy = Busy(0.06)
     given: Any = ["x"] * (2 * limit + 1)
     world.batch(chat(server.route(busy)), iter(given) if lazy else given, max_concurrency=limit)
     assert busy.most == limit
@@ -360,7 +360,7 @@ print(json.dumps([count, most, time.monotonic() - began]))
 
 @pytest.mark.parametrize("way", ["batch", "lazy", "generate", "as completed"])
 def test_hundreds_in_flight_with_few_threads(server: Server, way: str) -> None:
-    busy = Busy(0.8)
+    busy = Busy(0.6)
     route = server.route(busy)
     command = [sys.executable, "-W", "error", "-c", THREADS, route.url, way]
     out = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
