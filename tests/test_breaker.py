@@ -185,4 +185,4 @@ class Played(RuleBasedStateMachine):
 
 
 TestPlayed = Played.TestCase
-TestPlayed.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+TestPlayed.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)

@@ -345,7 +345,7 @@ JSON = st.recursive(
 )
 
 
-@tried(max_examples=40)
+@tried(max_examples=25)
 @given(
     st.lists(st.tuples(st.sampled_from(["system", "human", "ai"]), st.text(min_size=1)), min_size=1, max_size=4), JSON
 )

@@ -36,7 +36,7 @@ from chatmodels.dialects._base import events_of
 
 from . import strategies as made
 
-often = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+often = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def parts(*events: Event) -> list[Any]:

@@ -129,7 +129,7 @@ sse_streams = st.tuples(st.sampled_from([b"", b"", b"\xef\xbb\xbf"]), st.one_of(
 
 
 @given(sse_streams, places)
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_sse_gives_the_events_of_the_standard_for_any_cut(stream: bytes, places: list[int]) -> None:
     dispatched, last = reference_sse(stream)
     for pieces in ([stream], cut(stream, places), every_byte(stream)):
@@ -259,7 +259,7 @@ def json_arrays(draw: st.DrawFn) -> tuple[list[str], bytes]:
 
 
 @given(json_arrays(), places)
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_json_array_gives_each_element_for_any_cut(array: tuple[list[str], bytes], places: list[int]) -> None:
     texts, stream = array
     for pieces in ([stream], cut(stream, places), every_byte(stream)):
@@ -469,7 +469,7 @@ def test_aws_lengths_are_judged_with_the_prelude(size: int, headers_size: int, t
 
 
 @given(frame_lists)
-@settings(max_examples=50)
+@settings(max_examples=25)
 def test_aws_frames_are_those_of_botocore(frames: list[tuple[list[Header], bytes]]) -> None:
     eventstream = pytest.importorskip("botocore.eventstream")
     theirs = eventstream.EventStreamBuffer()

@@ -83,7 +83,7 @@ def is_subsequence(part: list[Message], whole: list[Message]) -> bool:
     return all(any(one is other for other in rest) for one in part)
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(
     any_conversation,
     st.integers(1, 400),

@@ -214,7 +214,7 @@ HEADERS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(
     pieces=st.lists(st.binary(min_size=1, max_size=300), max_size=8),
     headers=HEADERS,
@@ -240,7 +240,7 @@ def test_agrees_with_the_standard_library(
         assert value.strip() in found_headers[name]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(data=st.binary(max_size=300), sizes=st.lists(st.integers(1, 50), min_size=1, max_size=4))
 def test_any_bytes_at_all_are_an_answer_or_an_error_of_ours(data: bytes, sizes: list[int]) -> None:
     framing = Chunked()

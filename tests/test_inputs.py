@@ -197,7 +197,7 @@ def test_dicts_with_a_hosts_own_data_go_back_as_they_came() -> None:
     assert to_openai([message]) == [item]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(made.conversations())
 def test_out_and_in_again_means_the_same(talk: tuple[Message, ...]) -> None:
     try:

@@ -157,7 +157,7 @@ CALLS = st.lists(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(calls=CALLS, requests=st.integers(1, 6), tokens=st.integers(40, 100), most=st.integers(1, 4))
 def test_never_more_than_the_limits_in_any_minute(calls: Any, requests: int, tokens: int, most: int) -> None:
     exact = [(gap, need, lasts, int(need * share)) for gap, need, lasts, share in calls]
@@ -172,7 +172,7 @@ def test_never_more_than_the_limits_in_any_minute(calls: Any, requests: int, tok
     assert (played.book.running, played.book.waiting) == (0, 0)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(calls=CALLS, deadline=st.sampled_from([0.5, 10.0, 59.0, 100.0]))
 def test_nobody_waits_past_a_deadline_and_the_hopeless_not_at_all(calls: Any, deadline: float) -> None:
     exact = [(gap, need, 1.0, need) for gap, need, _, _ in calls]

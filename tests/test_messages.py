@@ -45,7 +45,7 @@ from chatmodels._usage import Usage
 
 from . import strategies as made
 
-often = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+often = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 # ---- as in 2023

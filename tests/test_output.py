@@ -315,7 +315,7 @@ def grows(before: Any, after: Any) -> bool:
 
 
 @given(value=json_values, ascii_only=st.booleans(), indent=st.sampled_from([None, 1]))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_every_beginning_is_read_and_only_adds(value, ascii_only, indent):
     text = json.dumps(value, ensure_ascii=ascii_only, indent=indent)
     last: Any = None
@@ -328,7 +328,7 @@ def test_every_beginning_is_read_and_only_adds(value, ascii_only, indent):
 
 
 @given(value=json_values, cuts=st.lists(st.integers(0, 60), max_size=5), fence=st.booleans())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_pieces_give_what_the_whole_gives(value, cuts, fence):
     text = json.dumps(value) + " "
     text = f"```json\n{text}\n```" if fence else text
@@ -341,7 +341,7 @@ def test_pieces_give_what_the_whole_gives(value, cuts, fence):
 
 
 @given(st.text(alphabet=st.sampled_from(list('{}[]",:\\u01d8e.-truefalsn `\n')), max_size=40))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_no_text_makes_it_raise_or_take_back(text):
     last: Any = None
     for end in range(len(text) + 1):

@@ -15,7 +15,7 @@ from chatmodels._usage import Usage
 from . import strategies as made
 
 pydantic = pytest.importorskip("pydantic")
-often = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+often = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 class Talk(pydantic.BaseModel):  # type: ignore[misc, name-defined]

@@ -470,7 +470,7 @@ def enc(value: Any) -> Any:
 
 
 @given(typed_values)
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_a_value_comes_back_from_its_json_and_fits_its_schema(case):
     value, tp = case
     written = as_json(value)
@@ -540,7 +540,7 @@ schemas_with_refs = st.builds(
 
 
 @given(schema=schemas | schemas_with_refs, values=st.lists(small_json, min_size=1, max_size=8))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 def test_validate_agrees_with_jsonschema(schema, values):
     judge = jsonschema.Draft202012Validator(schema)
     for value in values:
@@ -706,7 +706,7 @@ plain_schemas = st.recursive(
 
 
 @given(value=small_json, schema=plain_schemas)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_drop_absent_changes_only_what_does_not_fit(value, schema):
     cleaned = drop_absent(value, schema)
     assert drop_absent(cleaned, schema) == cleaned
@@ -736,7 +736,7 @@ def test_transforms_of_types_are_idempotent_pure_and_deterministic(transform, tp
 
 
 @given(schema=keywords(schemas) | schemas_with_refs)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 def test_transforms_of_any_schema_are_idempotent_and_pure(schema):
     before = copy.deepcopy(schema)
     for transform in TRANSFORMS:
@@ -747,7 +747,7 @@ def test_transforms_of_any_schema_are_idempotent_and_pure(schema):
 
 
 @given(schema=keywords(schemas) | schemas_with_refs, values=st.lists(small_json, min_size=1, max_size=5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_what_is_lost_is_noted(schema, values):
     """Where nothing is noted, what fits the sent schema fits the original; merging and inlining refuse nothing."""
     for transform in (strict_openai, for_anthropic, for_google_json, inline_refs):
@@ -833,7 +833,7 @@ def test_openai_gets_only_what_its_strict_mode_takes(tp):
 
 
 @given(trees | models)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_what_a_strict_mode_gives_comes_back_as_the_value(value):
     """The model must give every member, and null for those that are absent."""
     tp = type(value)
@@ -1058,7 +1058,7 @@ def test_google_json_keeps_references_and_free_keys():
 
 
 @given(st.integers(1, 3), trees)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_what_fits_an_inlined_schema_fits_the_recursive_one(depth, tree):
     schema = schema_of(Tree)
     inlined, _ = inline_refs(schema, depth=depth)

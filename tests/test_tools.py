@@ -550,7 +550,7 @@ VALUES: dict[Any, st.SearchStrategy[Any]] = {
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_any_signature_takes_the_arguments_that_fit_it(data):
     chosen = data.draw(st.dictionaries(names, kinds, max_size=4))
     required = data.draw(st.sets(st.sampled_from(sorted(chosen)))) if chosen else set()
@@ -648,7 +648,7 @@ def test_docstrings_that_are_odd():
 
 
 @given(st.text(alphabet=st.sampled_from(list("ab:*- \n()Args")), max_size=60))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_any_docstring_can_be_read(text):
     doc = parse_doc(text)
     assert doc.summary is None or "\n" not in doc.summary

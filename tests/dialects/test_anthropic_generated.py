@@ -26,7 +26,7 @@ SERVER_BLOCK = {
     "input": {"query": marked("anthropic")},
 }
 generated = calls(MODELS, "anthropic", {"type": "container_upload", "file_id": "f"}, SERVER_BLOCK)
-quick = configure(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+quick = configure(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def sent(call: Call) -> dict[str, Any] | None:

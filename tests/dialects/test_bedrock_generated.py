@@ -35,7 +35,7 @@ SERVER_BLOCK = {
     }
 }
 generated = calls(MODELS, "bedrock", {"guardContent": {"text": {"text": "checked"}}}, SERVER_BLOCK)
-quick = configure(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+quick = configure(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def sent(call: Call) -> dict[str, Any] | None:

@@ -21,7 +21,7 @@ from chatmodels.dialects.openai_responses import OpenAIResponses
 
 from . import flat_talks
 
-often = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+often = settings(max_examples=75, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def encoded(dialect: Any, call: Call) -> dict[str, Any] | None:

@@ -21,7 +21,7 @@ from .google_ollama_talk import SECRET, generated
 
 MODELS = ["gemini-2.5-flash", "gemini-3-pro-preview", "gemini-flash-latest", "tunedModels/x"]
 TOP = {"contents", "systemInstruction", "tools", "toolConfig", "generationConfig", "serviceTier", "labels", "store"}
-quick = run_with(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+quick = run_with(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @functools.cache

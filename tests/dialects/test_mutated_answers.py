@@ -97,7 +97,7 @@ def sound(dialect: Any, message: AIMessage) -> None:
 
 @pytest.mark.parametrize(("dialect", "bodies", "streams"), CASES)
 def test_answers_and_streams(dialect: Any, bodies: Any, streams: Any) -> None:
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=75, deadline=None)
     @given(bodies)
     def answers(body: Any) -> None:
         try:
@@ -106,7 +106,7 @@ def test_answers_and_streams(dialect: Any, bodies: Any, streams: Any) -> None:
             return
         sound(dialect, message)
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=75, deadline=None)
     @given(streams)
     def streamed(events: list[Any]) -> None:
         data = b"".join(b"data: " + json.dumps(e).encode() + b"\n\n" for e in events)

@@ -503,7 +503,7 @@ def test_what_is_no_request(body: dict[str, Any]) -> None:
 
 # -- generated conversations
 
-quick = run_with(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+quick = run_with(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def encoded(call: Call) -> dict[str, Any] | None:

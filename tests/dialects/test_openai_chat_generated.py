@@ -20,7 +20,7 @@ from chatmodels.dialects.openai_chat import OpenAIChat
 from .. import strategies as made
 
 OPENAI = {"cache_points": "breakpoint", "strict": True, "audio_formats": frozenset({"wav", "mp3"})}
-often = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+often = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from chatmodels.dialects.openai_chat import OpenAIChat
 from .. import strategies as made
 from .stream_checks import events_of, plain_of, same_but_provider
 
-often = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+often = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 DIALECT = OpenAIChat()
 said = st.text(st.characters(codec="utf-8") | st.sampled_from("😀👩‍🚀é"), max_size=14)
 

@@ -52,7 +52,7 @@ def makers_of(messages: tuple[Message, ...]) -> set[str]:
 
 
 @portable_checks.quiet
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(conversations(), st.sampled_from(NAMES))
 def test_any_conversation_goes_on_anywhere(messages: tuple[Message, ...], taker: str) -> None:
     request = sent(taker, messages)
@@ -68,7 +68,7 @@ def test_any_conversation_goes_on_anywhere(messages: tuple[Message, ...], taker:
     assert all(re.match(r"messages\[\d+\]|ollama |tool ", p) for p in places), places
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(conversations(), st.sampled_from(NAMES))
 def test_each_maker_gets_its_own_back(messages: tuple[Message, ...], maker: str) -> None:
     """Stored as JSON in between, and with everybody else's turns around them."""

@@ -120,7 +120,7 @@ def test_missing_and_extra_variables_are_named_together() -> None:
         ChatPromptTemplate.from_messages([("human", "hi")]).format_messages(x=1)
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(st.dictionaries(st.sampled_from(["from_", "to", "text", "self", "messages", "values"]), st.text(), max_size=6))
 def test_the_values_fit_or_all_that_does_not_is_named(values: dict[str, str]) -> None:
     prompt = ChatPromptTemplate.from_messages(PAGE)

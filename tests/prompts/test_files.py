@@ -103,7 +103,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(st.dictionaries(st.text(st.characters(codec="utf-8"), max_size=6), JSON, max_size=4))
 def test_toml_is_read_by_the_standard_library_as_it_was(data: dict[str, Any]) -> None:
     assert tomllib.loads(toml_text(data)) == data
@@ -199,7 +199,7 @@ DATA = st.recursive(
 )
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(DATA)
 def test_any_data_is_a_prompt_or_a_usage_error(data: Any) -> None:
     for given_ in (data, chat(data), {"v": 1, "type": "prompt", "template": data}):
