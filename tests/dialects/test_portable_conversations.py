@@ -16,6 +16,7 @@ from chatmodels._call import Call, HTTPRequest
 from chatmodels._errors import UsageError
 from chatmodels._inputs import from_json
 from chatmodels._messages import AIMessage, HumanMessage, Message, SystemMessage, ToolMessage
+from chatmodels._parts import Opaque
 
 from .. import portable_checks, portable_talks
 from . import wire_records
@@ -51,6 +52,15 @@ def makers_of(messages: tuple[Message, ...]) -> set[str]:
     return {m.provider for m in messages if isinstance(m, AIMessage) and m.provider}
 
 
+def unknown_to_its_sdk(messages: tuple[Message, ...], taker: str) -> bool:
+    """Does the taker get a part of its own back that neither we nor its SDK know? Its types then refuse what it made itself."""
+    return any(
+        m.provider == taker and any(isinstance(p, Opaque) for p in m.parts)
+        for m in messages
+        if isinstance(m, AIMessage)
+    )
+
+
 @portable_checks.quiet
 @settings(max_examples=25, deadline=None)
 @given(conversations(), st.sampled_from(NAMES))
@@ -63,7 +73,8 @@ def test_any_conversation_goes_on_anywhere(messages: tuple[Message, ...], taker:
     found = portable_checks.pairs(taker, json.loads(body))
     assert len(found) == sum(isinstance(m, ToolMessage) for m in messages)
     assert all(f"result {json.loads(arguments)['n']}" in result for arguments, result in found)
-    portable_checks.check(taker, portable_talks.MODELS[taker], json.loads(body))
+    if not unknown_to_its_sdk(messages, taker):
+        portable_checks.check(taker, portable_talks.MODELS[taker], json.loads(body))
     places = {w.partition(": ")[0] for w in request.warnings}
     assert all(re.match(r"messages\[\d+\]|ollama |tool ", p) for p in places), places
 
