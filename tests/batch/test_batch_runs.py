@@ -87,6 +87,17 @@ def test_a_second_run_calls_for_nothing_and_a_torn_line_comes_again(server: Serv
     assert len(route.requests) == 44
 
 
+def test_answers_that_are_not_whole_are_counted(server: Server, tmp_path: Path) -> None:
+    cut = answer("Once upon")
+    cut["choices"][0]["finish_reason"] = "length"
+    route = server.route(plain(cut), plain(answer("Hello.")))
+    summary = run_batch(chat(route), ["a", "b", "a"], out=tmp_path / "o.jsonl", max_concurrency=1)
+    assert (summary.done, summary.cut, summary.failed) == (3, 2, 0)
+    assert "3 done (2 of them not whole: see finish_reason)" in str(summary)
+    again = run_batch(chat(route), ["a", "b", "a"], out=tmp_path / "o.jsonl", max_concurrency=1)
+    assert (again.done, again.cut, again.reused) == (3, 2, 2)
+
+
 def test_identical_items_in_flight_make_one_call(server: Server, tmp_path: Path) -> None:
     route = server.route(plain(after=0.05))
     summary = run_batch(chat(route), ["x"] * 30, out=tmp_path / "o.jsonl", journal=False)

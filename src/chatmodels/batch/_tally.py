@@ -13,6 +13,8 @@ from ._record import BatchRecord
 
 #: How many of the slowest and of the failed items are kept for the report.
 KEPT = 25
+#: How an answer ends that is whole; "unknown" is of hosts that do not say.
+_WHOLE = ("stop", "tool_calls", "unknown")
 
 Stopped = Literal["interrupted", "max_tokens", "max_cost", "failures", "fatal", "error"]
 
@@ -20,7 +22,8 @@ Stopped = Literal["interrupted", "max_tokens", "max_cost", "failures", "fatal", 
 class BatchSummary(msgspec.Struct, frozen=True, kw_only=True):
     """How a batch went, over all its runs.
 
-    `total` items were read, of which `done` have an answer and `failed` an error; `reused` had ended in an earlier run,
+    `total` items were read, of which `done` have an answer and `failed` an error; of those done, `cut` have an answer that is not
+    whole (a limit of tokens, a filter: see its `finish_reason`); `reused` had ended in an earlier run,
     `coalesced` share the call of an identical item, `called` were called for in this run. `again`: indexes that an earlier run
     may have sent before it was killed, without their answers reaching the journal: none but these can have been paid twice,
     and most were not: some hundreds are noted ahead of their calls.
@@ -31,6 +34,7 @@ class BatchSummary(msgspec.Struct, frozen=True, kw_only=True):
     total: int = 0
     done: int = 0
     failed: int = 0
+    cut: int = 0
     reused: int = 0
     coalesced: int = 0
     called: int = 0
@@ -49,7 +53,8 @@ class BatchSummary(msgspec.Struct, frozen=True, kw_only=True):
         return self.stopped is None and not self.failed
 
     def __str__(self) -> str:
-        parts = [f"{self.done:,} done", f"{self.failed:,} failed"]
+        cut = f" ({self.cut:,} of them not whole: see finish_reason)" if self.cut else ""
+        parts = [f"{self.done:,} done{cut}", f"{self.failed:,} failed"]
         parts += [
             f"{n:,} {word}" for n, word in ((self.reused, "from an earlier run"), (self.coalesced, "coalesced")) if n
         ]
@@ -99,7 +104,7 @@ class Tally:
 
     def __init__(self, total: int | None = None) -> None:
         self.expected = total
-        self.done = self.failed = self.reused = self.coalesced = self.called = self.in_flight = 0
+        self.done = self.failed = self.cut = self.reused = self.coalesced = self.called = self.in_flight = 0
         self.input_tokens = self.output_tokens = 0
         self.new_tokens = 0
         self.cost: float | None = None
@@ -116,6 +121,7 @@ class Tally:
         """One item has ended."""
         if record.error is None:
             self.done += 1
+            self.cut += record.message is not None and record.message.finish_reason not in _WHOLE
         else:
             self._failed(record)
         if record.same_as is not None:
@@ -159,6 +165,7 @@ class Tally:
     def summary(self, total: int, **more: Any) -> BatchSummary:
         """The end of it."""
         return BatchSummary(
-            total=total, done=self.done, failed=self.failed, reused=self.reused, coalesced=self.coalesced, called=self.called,
+            total=total, done=self.done, failed=self.failed, cut=self.cut, reused=self.reused,
+            coalesced=self.coalesced, called=self.called,
             input_tokens=self.input_tokens, output_tokens=self.output_tokens, cost=self.cost, errors=dict(self.errors), **more,
         )  # fmt: skip
