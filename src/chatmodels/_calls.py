@@ -23,6 +23,7 @@ from ._flow import (
     WALL_CLOCK,
     Abortable,
     Deliver,
+    Effect,
     Emit,
     Finish,
     Flow,
@@ -32,6 +33,7 @@ from ._flow import (
     Send,
     Sleep,
     Target,
+    passed_on,
 )
 from ._fold import Fold, fold
 from ._layers import InnerStream, Layer, TryLayer, through, through_stream, tried
@@ -152,10 +154,10 @@ def call_flow(plan: Plan, call: Call) -> Flow[AIMessage]:
     if plan.stream_calls and not call.stream:
         call = msgspec.structs.replace(call, stream=True)
     if not plan.handlers:
-        return (yield from _answer(plan, call))
+        return (yield from layered(plan, call))
     yield Emit(plan.handlers, "on_chat_model_start", ({"model": call.model}, [list(call.messages)]), {})
     try:
-        message = yield from _answer(plan, call)
+        message = yield from layered(plan, call)
     except ChatModelError as error:
         yield Emit(plan.handlers, "on_llm_error", (error,), {})
         raise
@@ -163,9 +165,10 @@ def call_flow(plan: Plan, call: Call) -> Flow[AIMessage]:
     return message
 
 
-def _answer(plan: Plan, call: Call) -> Flow[AIMessage]:
+def layered(plan: Plan, call: Call) -> Flow[AIMessage]:
+    """`call_flow` without telling the handlers."""
     if call.stream:
-        return (yield from _collected(plan, call, _streamed))
+        return (yield from _collected(plan, call, layered_stream))
     return (yield from (through(plan, call, _plain) if plan.layers else _plain(plan, call)))
 
 
@@ -173,16 +176,6 @@ def _collected(plan: Plan, call: Call, stream: InnerStream) -> Flow[AIMessage]:
     state = Streaming()
     yield from collected(stream(plan, call, state), state.fold)
     return state.message()
-
-
-def layered(plan: Plan, call: Call) -> Flow[AIMessage]:
-    """`call_flow` without telling the handlers: for a layer that asks another model."""
-    return _answer(plan, call)
-
-
-def layered_stream(plan: Plan, call: Call, state: Streaming) -> Flow[None]:
-    """`stream_flow` without telling the handlers that the call begins or ends."""
-    return _streamed(plan, call, state)
 
 
 def _plain(plan: Plan, call: Call) -> Flow[AIMessage]:
@@ -222,18 +215,19 @@ def _one_plain(plan: Plan, request: HTTPRequest, ledger: Ledger) -> Flow[AIMessa
 def stream_flow(plan: Plan, call: Call, state: Streaming) -> Flow[None]:
     """One call, streamed: events are delivered as they come; `state` holds what came."""
     if not plan.handlers:
-        yield from _streamed(plan, call, state)
+        yield from layered_stream(plan, call, state)
         return
     yield Emit(plan.handlers, "on_chat_model_start", ({"model": call.model}, [list(call.messages)]), {})
     try:
-        yield from _streamed(plan, call, state)
+        yield from layered_stream(plan, call, state)
     except ChatModelError as error:
         yield Emit(plan.handlers, "on_llm_error", (error,), {})
         raise
     yield Emit(plan.handlers, "on_llm_end", (result_of([state.message()]),), {})
 
 
-def _streamed(plan: Plan, call: Call, state: Streaming) -> Flow[None]:
+def layered_stream(plan: Plan, call: Call, state: Streaming) -> Flow[None]:
+    """`stream_flow` without telling the handlers that the call begins or ends."""
     return through_stream(plan, call, state, _stream) if plan.layers else _stream(plan, call, state)
 
 
@@ -366,24 +360,15 @@ def _deliver(plan: Plan, events: list[Event]) -> Flow[None]:
 
 def collected(flow: Flow[None], folding: Fold) -> Flow[None]:
     """Run a stream's flow, taking its events into the fold instead of giving them out."""
-    try:
-        effect = next(flow)
-        while True:
-            if isinstance(effect, Deliver):
-                for event in effect.events:
-                    folding.add(event)
-                effect = flow.send(None)
-                continue
-            try:
-                value = yield effect
-            except Exception as error:
-                effect = flow.throw(error)
-            else:
-                effect = flow.send(value)
-    except StopIteration:
-        return
-    finally:
-        flow.close()
+
+    def taken(effect: Effect) -> bool:
+        if not isinstance(effect, Deliver):
+            return False
+        for event in effect.events:
+            folding.add(event)
+        return True
+
+    return passed_on(flow, taken)
 
 
 # ---- tries

@@ -143,3 +143,26 @@ NOW, WALL_CLOCK, RANDOM = Now(), WallClock(), Random()
 
 Effect: TypeAlias = Send | Open | Read | Finish | Deliver | Sleep | Emit | Now | WallClock | Random | Ask
 Flow: TypeAlias = Generator[Effect, Any, T]
+
+
+def passed_on(flow: Flow[None], take: Callable[[Effect], bool], first: Effect | None = None) -> Flow[None]:
+    """Run a flow inside another one. An effect that `take` says True of is done with; every other one is passed on.
+
+    `first` is the effect at which a flow stands that was begun elsewhere.
+    """
+    try:
+        effect = next(flow) if first is None else first
+        while True:
+            if take(effect):
+                effect = flow.send(None)
+                continue
+            try:
+                value = yield effect
+            except Exception as error:
+                effect = flow.throw(error)
+            else:
+                effect = flow.send(value)
+    except StopIteration:
+        return
+    finally:
+        flow.close()

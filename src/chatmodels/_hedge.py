@@ -16,7 +16,7 @@ from ._call import Call
 from ._calls import Ledger, Plan, Streaming, layered, layered_stream
 from ._errors import ChatModelError
 from ._fallback_other import Other, renumbered, with_total
-from ._flow import NOW, Abortable, Ask, Deliver, Flow
+from ._flow import NOW, Abortable, Ask, Deliver, Flow, passed_on
 from ._layers import HEDGE, Inner, InnerStream, Layer, TryLayer
 from ._messages import AIMessage
 from ._usage import Attempt
@@ -267,18 +267,5 @@ def _also(
 
 def _resumed(lane: Lane) -> Flow[None]:
     """The rest of a stream that was run up to its first events."""
-    flow, effect = lane.flow, lane.effect
-    if not isinstance(effect, Deliver):
-        return
-    try:
-        while True:
-            try:
-                value = yield effect
-            except Exception as error:
-                effect = flow.throw(error)
-            else:
-                effect = flow.send(value)
-    except StopIteration:
-        return
-    finally:
-        flow.close()
+    if isinstance(lane.effect, Deliver):
+        yield from passed_on(lane.flow, lambda effect: False, lane.effect)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias, TypeVar
 
-from ._flow import Deliver, Flow
+from ._flow import Deliver, Effect, Flow, passed_on
 
 if TYPE_CHECKING:
     from ._call import Call
@@ -129,21 +129,13 @@ def through_stream(plan: Plan, call: Call, state: Streaming, answer: InnerStream
 
 def relayed(flow: Flow[None], see: Callable[[list[Event]], None]) -> Flow[None]:
     """A stream's flow as it is; `see` is shown the events that it delivers."""
-    try:
-        effect = next(flow)
-        while True:
-            if isinstance(effect, Deliver):
-                see(effect.events)
-            try:
-                value = yield effect
-            except Exception as error:
-                effect = flow.throw(error)
-            else:
-                effect = flow.send(value)
-    except StopIteration:
-        return
-    finally:
-        flow.close()
+
+    def shown(effect: Effect) -> bool:
+        if isinstance(effect, Deliver):
+            see(effect.events)
+        return False
+
+    return passed_on(flow, shown)
 
 
 def tried(plan: Plan, call: Call, ledger: Ledger, one: Callable[[], Flow[Any]], depth: int = 0) -> Flow[Any]:
