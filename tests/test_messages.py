@@ -215,13 +215,27 @@ def test_what_is_no_message(make: Any, argument: str, words: str) -> None:
 
 
 def test_calls_are_parts_of_the_content() -> None:
-    """There is no `tool_calls=` in the constructor (the error names the word); the dict forms take it."""
-    with pytest.raises(TypeError, match="tool_calls"):
-        AIMessage(content="", tool_calls=[])  # type: ignore[call-arg]
+    """Given beside it, in any form, they become parts: one message has one spelling."""
     call = {"name": "f", "args": {"a": 1}, "id": "c1", "type": "tool_call"}
     want = AIMessage([ToolCall("c1", "f", {"a": 1})])
+    assert AIMessage(content="", tool_calls=[call]) == want == AIMessage(tool_calls=want.tool_calls)
+    assert AIMessage("x", tool_calls=[]) == AIMessage("x")
+    wire = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}
+    both = AIMessage("Let me see.", tool_calls=[wire], name="n")
+    assert (both.text, both.name, both.tool_calls[0].args) == ("Let me see.", "n", {"a": 1})
+    assert pickle.loads(pickle.dumps(both)) == both == from_dict(both.to_dict())
     assert from_dict({"type": "ai", "content": "", "tool_calls": [call]}) == want
     assert messages_from_dict([{"type": "ai", "data": {"content": "", "tool_calls": [call]}}]) == [want]
+
+
+@pytest.mark.parametrize(
+    ("content", "calls", "words"),
+    [("", 5, "a list of dicts"), ("", ["x"], "holds dicts"), ([ToolCall("c", "f", {})], [ToolCall("d", "f", {})], "already")],
+)
+def test_wrong_calls_beside_the_content(content: Any, calls: Any, words: str) -> None:
+    with pytest.raises(UsageError, match=words) as raised:
+        AIMessage(content, tool_calls=calls)
+    assert raised.value.argument == "tool_calls"
 
 
 CONTENT: list[tuple[Any, Any]] = [

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, TypeAlias, cast
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, cast
 
 import msgspec
 from msgspec.structs import force_setattr
@@ -120,11 +121,28 @@ class HumanMessage(_Message, frozen=True, tag="human"):
         return ("example", "name")
 
 
-class AIMessage(_Message, frozen=True, tag="ai", dict=True):
+class _WithCalls(msgspec.StructMeta):
+    """Lets `tool_calls` be given beside the content, of which they become parts."""
+
+    if not TYPE_CHECKING:  # what it takes stands in `AIMessage.__init__`
+
+        def __call__(cls, *args: Any, tool_calls: Any = None, **fields: Any) -> AIMessage:
+            message = super().__call__(*args, **fields)
+            if not tool_calls:
+                return message
+            from ._inputs_openai import calls_of
+
+            if message.tool_calls:
+                raise UsageError("the content has tool calls already: give them there or here", argument="tool_calls")
+            force_setattr(message, "content", [*message.parts, *calls_of(tool_calls)])
+            return message
+
+
+class AIMessage(_Message, frozen=True, tag="ai", dict=True, metaclass=_WithCalls):
     """What the model says, and all that is known about how it came to be.
 
-    Calls are parts of the content: `AIMessage([ToolCall(id, name, args)])`; a dict with a role may also have them under
-    `tool_calls`, in OpenAI's form or LangChain's.
+    Calls are parts of the content: `AIMessage([ToolCall(id, name, args)])`. They may also be given as `tool_calls`, here and in
+    a dict with a role: `ToolCall`s, or dicts in OpenAI's form or LangChain's; they then follow the content.
 
     `finish_reason` is one of "stop", "length", "tool_calls", "content_filter", "refusal", "pause", "error", "other",
     "unknown", or None while the answer is not complete; `raw_finish_reason` is the provider's word. `usage` counts
@@ -150,6 +168,18 @@ class AIMessage(_Message, frozen=True, tag="ai", dict=True):
     alternatives: tuple[AIMessage, ...] = ()
 
     role: ClassVar[str] = "assistant"
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, content: str | Sequence[Part | dict[str, Any] | str] | None = "", additional_kwargs: dict[str, Any] = ..., *,
+            tool_calls: Sequence[ToolCall | InvalidToolCall | dict[str, Any]] | None = None, example: bool = False,
+            name: str | None = None, id: str | None = None, model: str | None = None, provider: str | None = None,
+            finish_reason: str | None = None, raw_finish_reason: str | None = None, usage: Usage | None = None,
+            logprobs: list[dict[str, Any]] | None = None, warnings: tuple[str, ...] = (), attempts: tuple[Attempt, ...] = (),
+            request_id: str | None = None, from_cache: bool = False, provider_data: ProviderData | None = None,
+            alternatives: tuple[AIMessage, ...] = (),
+        ) -> None: ...  # fmt: skip
 
     def _shown(self) -> tuple[str, ...]:
         return ("example", "name")
