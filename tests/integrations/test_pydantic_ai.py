@@ -28,7 +28,7 @@ from pydantic_ai.models.fallback import FallbackModel
 import chatmodels as cm
 from chatmodels import ChatModel
 from chatmodels._inputs import plain
-from chatmodels._parts import Image, Refusal, Text
+from chatmodels._parts import Refusal, Text
 from chatmodels.integrations._pydantic_ai_messages import message_of_response, response_of
 from chatmodels.integrations.pydantic_ai import as_pydantic_ai
 
@@ -205,22 +205,15 @@ def test_an_answer_goes_back_as_it_came(message: Any) -> None:
     response = response_of(message, message.parts)
     [again] = ModelMessagesTypeAdapter.validate_json(ModelMessagesTypeAdapter.dump_json([response]))
     back = message_of_response(again)
-    kept = [p for p in message.parts if _has_place(p)]
-    assert back.parts == cm.AIMessage(plain(kept)).parts
+    assert back.parts == cm.AIMessage(plain(message.parts)).parts
     assert (back.id, back.model, back.provider_data) == (message.id, message.model, message.provider_data)
-
-
-def _has_place(part: Any) -> bool:
-    if isinstance(part, (cm.Audio, Image)):
-        return part.data is not None
-    return isinstance(part, (cm.Text, cm.Reasoning, cm.ToolCall)) or type(part).__name__ == "InvalidToolCall"
 
 
 def test_a_refusal_is_a_filter() -> None:
     response = response_of(cm.AIMessage([Refusal("no")], finish_reason="stop", provider="openai"), [Refusal("no")])
-    assert (response.finish_reason, response.provider_details, list(response.parts)) == (
+    assert (response.finish_reason, response.provider_details["refusal"], list(response.parts)) == (
         "content_filter",
-        {"refusal": "no"},
+        "no",
         [],
     )
 

@@ -13,7 +13,7 @@ import msgspec
 
 from chatmodels._errors import UsageError
 from chatmodels._inputs import plain, tool_call
-from chatmodels._json import mapping
+from chatmodels._json import is_object, mapping
 from chatmodels._messages import AIMessage, HumanMessage, Message, SystemMessage, ToolMessage
 from chatmodels._parts import (
     Audio,
@@ -22,7 +22,7 @@ from chatmodels._parts import (
     InvalidToolCall,
     Part,
     Reasoning,
-    Refusal,
+    ServerTool,
     Text,
     ToolCall,
     Video,
@@ -33,6 +33,9 @@ from ._parts_data import OURS, data_of, part_of_data
 
 _pa: Any = import_module("pydantic_ai.messages")
 _usage: Any = import_module("pydantic_ai.usage")
+
+#: Our name for what models of pydantic-ai say.
+NAME = "pydantic-ai"
 
 # ---- requests
 
@@ -144,9 +147,9 @@ _SILENT = (
 def message_of_response(response: Any) -> AIMessage:
     """An earlier answer as ours."""
     details = mapping(mapping(response.provider_details).get(OURS))
-    parts = [p for part in response.parts if (p := _answer_part(part)) is not None]
+    parts = [p for part in response.parts if (p := answer_part(part)) is not None]
     return AIMessage(
-        plain(parts),
+        plain(_with_placeless(parts, details.get("content"))),
         id=response.provider_response_id,
         model=response.model_name,
         provider=response.provider_name,
@@ -154,19 +157,36 @@ def message_of_response(response: Any) -> AIMessage:
     )
 
 
-def _answer_part(part: Any) -> Part | None:
+def _with_placeless(parts: list[Part], kept: Any) -> list[Part]:
+    """The parts with those among them that pydantic-ai has no place for, unless somebody has edited the others since."""
+    whole = [part_of_data(d) for d in kept or ()]
+    seen = [core(p) for p in whole if _has_place(p)]
+    return whole if whole and seen == [core(p) for p in parts] else parts
+
+
+def _has_place(part: Part) -> bool:
+    write = _WRITE.get(type(part))
+    return write is not None and write(part) is not None
+
+
+def answer_part(part: Any) -> Part | None:
+    """One part of an answer as ours; None for what we have no part for."""
     kept = mapping(part.provider_details).get(OURS) if hasattr(part, "provider_details") else None
     read = _ANSWER.get(part.part_kind)
     made = None if read is None else read(part)
     if kept is None:
         return made
     whole = part_of_data(kept)
-    return whole if made is None or _core(whole) == _core(made) else made
+    return whole if made is None or core(whole) == core(made) else made
 
 
-def _core(part: Part) -> Any:
+def core(part: Part) -> Any:
     """What an editor of the history would have changed."""
-    return getattr(part, "text", None) if isinstance(part, (Text, Reasoning)) else getattr(part, "args", type(part))
+    if isinstance(part, ServerTool):
+        return part.phase
+    if isinstance(part, (Text, Reasoning)):
+        return part.text
+    return getattr(part, "args", type(part)) or ""  # no arguments, in any of their forms
 
 
 def _call(part: Any) -> Part:
@@ -174,7 +194,19 @@ def _call(part: Any) -> Part:
     return tool_call(part.tool_call_id, part.tool_name, "" if args is None else args)
 
 
+def _ran_call(part: Any) -> Part:
+    return ServerTool(
+        phase="call", kind=part.tool_name, id=part.tool_call_id, name=part.tool_name, args=part.args_as_dict()
+    )
+
+
+def _ran_result(part: Any) -> Part:
+    return ServerTool(phase="result", kind=part.tool_name, id=part.tool_call_id, result=part.content)
+
+
 _ANSWER: dict[str, Callable[[Any], Part | None]] = {
+    "builtin-tool-call": _ran_call,
+    "builtin-tool-return": _ran_result,
     "text": lambda part: Text(part.content),
     "thinking": lambda part: Reasoning(part.content, signature=part.signature),
     "tool-call": _call,
@@ -188,6 +220,7 @@ def response_of(message: AIMessage, parts: Sequence[Part]) -> Any:
     """Our answer as a `ModelResponse`; `parts` are those of its content that shall be in it."""
     return _pa.ModelResponse(
         parts=[made for p in parts if (made := part_of(p, message.provider)) is not None],
+        **state_of(message),
         usage=usage_of(message.usage),
         model_name=message.model,
         provider_name=message.provider,
@@ -206,9 +239,17 @@ def details_of(message: AIMessage) -> dict[str, Any] | None:
         details["refusal"] = message.refusal
     if message.logprobs is not None:
         details["logprobs"] = message.logprobs
-    if message.provider_data:
-        details[OURS] = {"provider_data": message.provider_data}
+    kept: dict[str, Any] = {"provider_data": message.provider_data} if message.provider_data else {}
+    if not all(_has_place(p) for p in message.parts):
+        kept["content"] = [data_of(p) for p in message.parts]
+    if kept:
+        details[OURS] = kept
     return details or None
+
+
+def state_of(message: AIMessage) -> dict[str, Any]:
+    """An answer in which the provider paused is to be gone on with: pydantic-ai sends it back by itself."""
+    return {"state": "suspended"} if message.finish_reason == "pause" else {}
 
 
 _REASONS = {"stop": "stop", "length": "length", "tool_calls": "tool_call", "content_filter": "content_filter",
@@ -230,7 +271,7 @@ def part_of(part: Part, provider: str | None) -> Any:
     made = write(part)
     if made is None:
         return None
-    if _answer_part(made) != part and hasattr(made, "provider_details"):
+    if answer_part(made) != part and hasattr(made, "provider_details"):
         made.provider_details = {OURS: data_of(part)}
         made.provider_name = provider
     return made
@@ -243,6 +284,15 @@ def _write_call(part: ToolCall | InvalidToolCall) -> Any:
 
 def _new_id() -> str:
     return str(_pa.ToolCallPart(tool_name="-").tool_call_id)
+
+
+def _write_ran(part: ServerTool) -> Any:
+    name = part.kind or part.name or "tool"
+    ident = part.id or _new_id()
+    if part.phase == "result":
+        return _pa.NativeToolReturnPart(tool_name=name, content=part.result, tool_call_id=ident)
+    said = part.args is None or isinstance(part.args, str) or is_object(part.args)
+    return _pa.NativeToolCallPart(tool_name=name, args=part.args if said else {"input": part.args}, tool_call_id=ident)
 
 
 def _write_media(part: Any) -> Any:
@@ -259,7 +309,7 @@ _WRITE: dict[type[Any], Callable[[Any], Any]] = {
     InvalidToolCall: _write_call,
     Image: _write_media,
     Audio: _write_media,
-    Refusal: lambda part: None,
+    ServerTool: _write_ran,
 }
 
 

@@ -11,16 +11,19 @@ import msgspec
 
 from chatmodels._call import Call
 from chatmodels._calls import Plan, Streaming, call_flow, stream_flow
+from chatmodels._config import dialect_of
 from chatmodels._drive import achunks, arun
 from chatmodels._errors import ChatModelError, ProviderError, UsageError
 from chatmodels._messages import Message, SystemMessage
 from chatmodels._model import ChatModel
 from chatmodels._output import Output
 from chatmodels._parts import InvalidToolCall, Part, Text, ToolCall
+from chatmodels._providers import provider
 from chatmodels._stream import AsyncChatStream
-from chatmodels._tools import Tool
+from chatmodels._tools import Tool, as_tool
 
 from ._pydantic_ai_messages import message_of_response, messages_of_request, response_of
+from ._pydantic_ai_native import all_types, definitions, limits_not_kept, types_of
 from ._pydantic_ai_stream import streamed
 
 _models: Any = import_module("pydantic_ai.models")
@@ -48,7 +51,6 @@ _SETTINGS = {
 _PROFILE = {
     "supports_tools": True,
     "supports_json_schema_output": True,
-    "supports_json_object_output": True,
     "supports_image_input": True,
     "supports_document_input": True,
     "supports_audio_file_input": True,
@@ -58,14 +60,31 @@ _PROFILE = {
 }
 
 
+#: Formats that can be held to a schema, but not to "any JSON".
+_WITHOUT_JSON_MODE = ("Anthropic", "BedrockConverse")
+
+
 class PydanticAIModel(_Base):  # type: ignore[misc]
     """A model of pydantic-ai that calls through chatmodels; made by `as_pydantic_ai`."""
 
     def __init__(self, chat: ChatModel, *, settings: Any = None, profile: Any = None) -> None:
-        _Base.__init__(
-            self, settings=settings, profile=_profiles.ModelProfile(**_PROFILE) if profile is None else profile
-        )
         self.chat = chat
+        self._dialect = dialect_of(chat._config, provider(chat.provider))
+        own = {
+            **_PROFILE,
+            "supports_json_object_output": type(self._dialect).__name__ not in _WITHOUT_JSON_MODE,
+            "supported_native_tools": types_of(self._dialect),
+        }
+        _Base.__init__(self, settings=settings, profile=_profile(own, profile))
+
+    @classmethod
+    def supported_native_tools(cls) -> frozenset[type[Any]]:
+        """The classes of native tools that some provider has; `profile` says which this one has."""
+        return all_types()
+
+    def unsupported_native_tool_settings(self, native_tool: Any) -> frozenset[str]:
+        """The limits of a native tool that this provider could not be told."""
+        return limits_not_kept(self._dialect, native_tool)
 
     @property
     def model_name(self) -> str:
@@ -119,6 +138,8 @@ class PydanticAIModel(_Base):  # type: ignore[misc]
         ours |= _thinking(parameters.thinking)
         if tools and choice is not None:
             ours["tool_choice"] = choice
+        if parameters.output_mode == "prompted" and not tools and self.profile.get("supports_json_object_output"):
+            ours["response_format"] = {"type": "json_object"}
         model = self.chat
         if isinstance(timeout := settings.get("timeout"), (int, float)):
             model = model.with_timeouts(total=timeout)
@@ -127,6 +148,7 @@ class PydanticAIModel(_Base):  # type: ignore[misc]
         except UsageError as error:
             raise _exceptions.UserError(str(error)) from error
         output = _output(parameters)
+        tools += [as_tool(d) for d in definitions(self._dialect, getattr(parameters, "native_tools", ()))]
         names = {t.name for t in tools}
         own = [t for t in call.tools if t.name not in names]
         return model._plan(), msgspec.structs.replace(call, tools=(*own, *tools), output=output or call.output)
@@ -157,6 +179,17 @@ class PydanticAIModel(_Base):  # type: ignore[misc]
         else:
             made = _category(type(error).__name__)(self.model_name, str(error))
         return made
+
+
+def _profile(own: dict[str, Any], given: Any) -> Any:
+    """Ours with the user's on it: a part of a profile, or a function of the profile that it would be."""
+
+    def over_the_default(default: dict[str, Any]) -> Any:
+        return given(_profiles.ModelProfile(**{**default, **own}))
+
+    if callable(given):
+        return over_the_default
+    return _profiles.ModelProfile(**{**own, **(given or {})})
 
 
 #: Our errors -> pydantic-ai's categories.

@@ -22,7 +22,7 @@ from chatmodels._events import (
 from chatmodels._output import Output
 from chatmodels._stream import AIMessageChunk, AsyncChatStream
 
-from ._pydantic_ai_messages import details_of, part_of, reason_of, usage_of
+from ._pydantic_ai_messages import details_of, part_of, reason_of, state_of, usage_of
 
 _models: Any = import_module("pydantic_ai.models")
 _exceptions: Any = import_module("pydantic_ai.exceptions")
@@ -138,6 +138,8 @@ class _Streamed(_Base):  # type: ignore[misc]
         self._usage = usage_of(message.usage)
         self.finish_reason = reason_of(message)
         self.provider_details = details_of(message)
+        for name, value in state_of(message).items():
+            setattr(self, name, value)
         heard = [p for p in self._sounds if p]
         return [self._parts_manager.handle_part(vendor_part_id=f"sound {i}", part=p) for i, p in enumerate(heard)]
 
