@@ -89,10 +89,10 @@ def _camel(value: Any) -> Any:
         ("openai-responses", WebSearchTool(max_uses=1)),
     ],
 )
-def test_what_a_provider_does_not_have_is_an_error_before_anything_is_sent(provider: str, tool: Any) -> None:
+async def test_what_a_provider_does_not_have_is_an_error_before_anything_is_sent(provider: str, tool: Any) -> None:
     model = as_pydantic_ai(ChatModel(f"{provider}:m", api_key="k", base_url="http://127.0.0.1:1"))
     with pytest.raises(UserError, match=f"{type(tool).__name__}|{tool.kind}"):
-        Agent(model, capabilities=[_native(tool)]).run_sync("Hi")
+        await Agent(model, capabilities=[_native(tool)]).run("Hi")
 
 
 def _native(tool: Any) -> Any:
@@ -101,7 +101,7 @@ def _native(tool: Any) -> Any:
     return NativeTool(tool)
 
 
-def test_a_search_over_an_agent_and_the_history_behind_it() -> None:
+async def test_a_search_over_an_agent_and_the_history_behind_it() -> None:
     """Anthropic's search: its call, its encrypted result and the text go back as they came."""
     blocks: list[dict[str, Any]] = [
         {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "x"}},
@@ -132,12 +132,12 @@ def test_a_search_over_an_agent_and_the_history_behind_it() -> None:
         route = server.route(searched)
         model = as_pydantic_ai(ChatModel("anthropic:m", base_url=route.url.removesuffix("/v1"), api_key="k"))
         agent = Agent(model, capabilities=[_native(WebSearchTool())])
-        result = agent.run_sync("Search x")
+        result = await agent.run("Search x")
         assert result.output == "Found."
         parts = result.all_messages()[-1].parts
         assert [type(p) for p in parts[:2]] == [NativeToolCallPart, NativeToolReturnPart]
         stored = ModelMessagesTypeAdapter.validate_json(ModelMessagesTypeAdapter.dump_json(result.all_messages()))
-        agent.run_sync("More", message_history=stored)
+        await agent.run("More", message_history=stored)
         assert route.requests[-1].json["messages"][1]["content"] == blocks
 
 
@@ -156,10 +156,10 @@ def test_what_a_user_says_of_the_profile_counts(brain: Brain) -> None:
     assert (made.profile["supports_tools"], made.profile["supports_thinking"]) == (False, True)
 
 
-def test_limits_of_usage_retries_and_prompted_output(brain: Brain) -> None:
+async def test_limits_of_usage_retries_and_prompted_output(brain: Brain) -> None:
     agent = Agent(as_pydantic_ai(chat(brain)))
     with pytest.raises(UsageLimitExceeded):
-        agent.run_sync("Hi", usage_limits=UsageLimits(output_tokens_limit=1))
+        await agent.run("Hi", usage_limits=UsageLimits(output_tokens_limit=1))
     tries: list[str] = []
 
     @agent.tool_plain(retries=3)
@@ -169,11 +169,11 @@ def test_limits_of_usage_retries_and_prompted_output(brain: Brain) -> None:
         raise ModelRetry("again")
 
     with pytest.raises(UsageLimitExceeded):
-        agent.run_sync("please look_up 'cat'", usage_limits=UsageLimits(request_limit=1))
+        await agent.run("please look_up 'cat'", usage_limits=UsageLimits(request_limit=1))
     assert tries == ["cat"]
     prompted = Agent(as_pydantic_ai(chat(brain)), output_type=PromptedOutput(Answer), retries=1)
     with pytest.raises(Exception, match="retries") as caught:  # its JSON does not fit, and says so
-        prompted.run_sync("Give 3")
+        await prompted.run("Give 3")
     assert brain.seen[-1]["response_format"]["type"] == "json_object"
     assert type(caught.value).__module__.startswith("pydantic_ai")
-    assert agent.run_sync("Hi").output == TEXT
+    assert (await agent.run("Hi")).output == TEXT
