@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -42,6 +44,17 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:pydantic_ai"
 class Answer(BaseModel):
     thing: str
     count: int
+
+
+@pytest.fixture(autouse=True)
+def a_loop_that_is_closed() -> Iterator[None]:
+    """`run_sync` takes the thread's event loop, and leaves one of its own making open."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    asyncio.set_event_loop(None)
+    loop.close()
 
 
 def chat(brain: Brain, provider: str = "openai", **options: Any) -> ChatModel:
