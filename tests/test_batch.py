@@ -49,18 +49,20 @@ def quick_or_never(exchange: Exchange) -> None:
 
 
 class Busy:
-    """A script that knows how many requests are under way."""
+    """A script that knows how many requests are under way. It holds each for some seconds, or until `crowd` are there."""
 
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
+    def __init__(self, seconds: float, crowd: int = 0) -> None:
+        self.seconds, self._crowd = seconds, crowd
         self.now = self.most = 0
-        self._lock = threading.Lock()
+        self._lock, self._full = threading.Lock(), threading.Event()
 
     def __call__(self, exchange: Exchange) -> None:
         with self._lock:
             self.now += 1
             self.most = max(self.most, self.now)
-        time.sleep(self.seconds)
+            if self.now == self._crowd:
+                self._full.set()
+        self._full.wait(self.seconds)
         with self._lock:
             self.now -= 1
         plain(answer(exchange.request.json["messages"][-1]["content"]))(exchange)
@@ -360,7 +362,7 @@ print(json.dumps([count, most, time.monotonic() - began]))
 
 @pytest.mark.parametrize("way", ["batch", "lazy", "generate", "as completed"])
 def test_hundreds_in_flight_with_few_threads(server: Server, way: str) -> None:
-    busy = Busy(0.6)
+    busy = Busy(10, crowd=300)
     route = server.route(busy)
     command = [sys.executable, "-W", "error", "-c", THREADS, route.url, way]
     out = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)

@@ -67,7 +67,7 @@ BAD_POLICIES: dict[str, list[Any]] = {
     "headers": ["a", {"a": 1}, {"a": "b\r\nc: d"}, {"a:": "b"}],
     "verify": [1, "/no/such/file.pem", []],
     "cert": [1, ("a",), ("a", "b", "c"), "/no/such/file.pem", ("/no/such.pem", "/no/such.key")],
-    "http_client": [1, "httpx", object()],
+    "http_client": [1, "httpx", {}],
 }
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -142,10 +144,17 @@ def test_no_tls_to_a_server_that_speaks_it(world: World, secure: Server) -> None
 
 
 def test_a_handshake_that_stalls_is_under_the_connect_deadline(world: World) -> None:
-    with serving(lambda sock: time.sleep(20)) as stalled:
+    over = threading.Event()
+
+    def stall(sock: socket.socket) -> None:
+        over.wait(20)
+        raise OSError
+
+    with serving(stall) as stalled:
         url = stalled.route().url
         began = time.monotonic()
         found = world.calls(chat(url, timeout={"connect": 0.3}), 1)[0]
+    over.set()
     assert time.monotonic() - began < 1
     assert getattr(found, "phase", None) == "connect"
     assert isinstance(found, TimeoutError)
