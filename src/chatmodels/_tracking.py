@@ -136,8 +136,8 @@ class UsageTracker:
         usage = attempt.usage or _estimated(attempt, call, message, error)
         if usage is None:
             return attempt, None, _FREE
-        answered = None if message is None else message.model
-        return attempt, usage, price_of_try(attempt, usage, answered, prices=self._prices)
+        asked = call.settings.service_tier if attempt.usage is None else None  # an estimate: no provider told
+        return attempt, usage, price_of_try(attempt, usage, message, prices=self._prices, tier=asked)
 
 
 def _sent(attempts: Sequence[Attempt]) -> list[Attempt]:

@@ -34,6 +34,7 @@ class Ticket(msgspec.Struct):
     model: str
     usage: Usage
     cost: float
+    tier: str | None
 
 
 class Budget:
@@ -94,7 +95,8 @@ class Budget:
             mean = self._made // self.calls if self.calls and self._made else FIRST_GUESS
         made = (call.settings.max_tokens or mean) * (call.settings.n or 1)
         usage = Usage(input_tokens=given, output_tokens=made, estimated=True)
-        ticket = Ticket(provider, call.model, usage, self._price(usage, call.model, provider))
+        tier = call.settings.service_tier
+        ticket = Ticket(provider, call.model, usage, self._price(usage, call.model, provider, tier), tier)
         with self._lock:
             self._check(ticket)
             self.calls += 1
@@ -105,7 +107,7 @@ class Budget:
     def settle(self, ticket: Ticket, usage: Usage | None, *, free: bool) -> None:
         """The try has ended: what it took goes in place of what was set aside. `free`: it took nothing."""
         taken = Usage(input_tokens=0, output_tokens=0) if free else (usage or ticket.usage)
-        cost = 0.0 if free else self._price(taken, ticket.model, ticket.provider)
+        cost = 0.0 if free else self._taken(taken, ticket)
         with self._lock:
             self._open[0] -= ticket.cost
             self._open[1] -= ticket.usage.total_tokens or 0
@@ -113,15 +115,23 @@ class Budget:
             self.tokens += taken.total_tokens or 0
             self._made += taken.output_tokens or 0
 
-    def _price(self, usage: Usage, model: str, provider: str) -> float:
+    def _price(self, usage: Usage, model: str, provider: str, tier: str | None) -> float:
         if "max_cost" not in self.limits:
             return 0.0
-        cost = price_of(usage, model, provider, prices=self.prices)
+        cost = price_of(usage, model, provider, prices=self.prices, tier=tier)
         if cost.total is None:
             raise UsageError(
                 f"a budget in money needs the price of {provider}:{model}: {cost.reason}", argument="max_cost"
             )
         return cost.total
+
+    def _taken(self, usage: Usage, ticket: Ticket) -> float:
+        """What an answer cost; where that is not to be told (odd counts, a tier without a price), what was set aside. Its money is
+        spent: an error would only lose it."""
+        if "max_cost" not in self.limits:
+            return 0.0
+        cost = price_of(usage, ticket.model, ticket.provider, prices=self.prices, tier=ticket.tier)
+        return ticket.cost if cost.total is None else cost.total
 
     def _check(self, ticket: Ticket) -> None:
         needed = {"max_cost": ticket.cost, "max_tokens": ticket.usage.total_tokens or 0, "max_calls": 1}

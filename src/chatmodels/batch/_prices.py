@@ -10,13 +10,14 @@ from msgspec.structs import replace
 from .._errors import UsageError
 from .._messages import AIMessage
 from .._usage import Usage
-from ..prices import Prices, cost_of
+from ..prices import Prices, Terms, cost_of, price_on, terms_of
 from ..prices import price_of as listed
 from ._engine import Price
 
 
-def price_of(model: Any, prices: Any, *, needed: bool) -> Price | None:
-    """The function that prices answers; None where the model has no price. A spend cap without prices is a `UsageError`."""
+def price_of(model: Any, prices: Any, *, needed: bool, batch: bool = False) -> Price | None:
+    """The function that prices answers; None where the model has no price. A spend cap without prices is a `UsageError`. `batch`:
+    the answers come through the provider's batch API."""
     if prices is not None and not isinstance(prices, Prices):
         if not callable(prices):
             raise UsageError(
@@ -24,7 +25,7 @@ def price_of(model: Any, prices: Any, *, needed: bool) -> Price | None:
             )
         return cast(Price, prices)
     # What a lookup of nothing says of the model: so that no call has to be looked up in vain.
-    tried = listed(Usage(input_tokens=1, output_tokens=1), model.model, model.provider, prices=prices)
+    tried = listed(Usage(input_tokens=1, output_tokens=1), model.model, model.provider, prices=prices, batch=batch)
     if tried.total is None:
         if needed:
             raise UsageError(
@@ -35,12 +36,13 @@ def price_of(model: Any, prices: Any, *, needed: bool) -> Price | None:
 
     # A look into the list takes longer than a call to a quick server: answers of the same size are looked up once.
     @lru_cache(maxsize=8192)
-    def once(usage: Usage, name: str | None, provider: str | None) -> float | None:
-        return listed(usage, name, provider, prices=prices).total
+    def once(usage: Usage, name: str | None, provider: str | None, terms: Terms) -> float | None:
+        return price_on(usage, name, provider, terms, prices=prices).total
 
     def price(message: AIMessage) -> float | None:
         if len(message.attempts) > 1 or message.usage is None:
-            return cost_of(message, prices=prices).total
-        return once(replace(message.usage, raw=None), message.model, message.provider)
+            return cost_of(message, prices=prices, batch=batch).total
+        terms = terms_of(message.usage, message.provider or "", message, batch=batch)
+        return once(replace(message.usage, raw=None), message.model, message.provider, terms)
 
     return price
