@@ -15,10 +15,10 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from chatmodels._content import opaque
-from chatmodels._inputs import tool_call
-from chatmodels._json import mend
-from chatmodels._parts import (
+from .._content import opaque
+from .._inputs import tool_call
+from .._json import mend
+from .._parts import (
     Citation,
     File,
     Image,
@@ -30,9 +30,8 @@ from chatmodels._parts import (
     Text,
     ToolResult,
 )
-from chatmodels._schema_walk import is_array, is_object
-from chatmodels._usage import Usage, make_usage
-
+from .._schema_walk import is_array, is_object
+from .._usage import Usage, make_usage
 from ._kept import beside, count, items, keep, mapping, text, text_or_none
 
 FINISH = {

@@ -10,14 +10,13 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from chatmodels._call import Call, Settings
-from chatmodels._errors import UsageError
-from chatmodels._inputs import plain
-from chatmodels._messages import AIMessage, ChatMessage, HumanMessage, Message, SystemMessage, ToolMessage
-from chatmodels._parts import Part, Text, ToolResult
-from chatmodels._schema_walk import is_array, is_object
-from chatmodels._tools import Tool, as_tool
-
+from .._call import Call, Settings
+from .._errors import UsageError
+from .._inputs import plain
+from .._messages import AIMessage, ChatMessage, HumanMessage, Message, SystemMessage, ToolMessage
+from .._parts import Part, Text, ToolResult
+from .._schema_walk import is_array, is_object
+from .._tools import Tool, as_tool
 from . import _claude
 from ._anthropic_blocks import read_block
 from ._anthropic_request import Profile

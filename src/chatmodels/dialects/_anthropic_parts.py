@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from typing import ClassVar
 
-from chatmodels._messages import ChatMessage, SystemMessage
-from chatmodels._parts import (
+from .._messages import ChatMessage, SystemMessage
+from .._parts import (
     Audio,
     File,
     Image,
@@ -24,8 +24,6 @@ from chatmodels._parts import (
     ToolResult,
     Video,
 )
-from chatmodels._schema_walk import is_object
-
 from ._kept import kept, kept_dict
 from ._media_types import media_type
 from ._turns import Block, Turns, Writers, args_object, has_foreign_citations
@@ -138,7 +136,7 @@ class AnthropicTurns(Turns):
         raise self.cannot(where, "audio", "give its transcript, or use a provider that takes audio (google, openai)")
 
     def video(self, part: Video, where: str) -> list[Block]:
-        raise self.cannot(where, "video", "send images of it, or use a provider that takes video (google)")
+        raise self.no_video(where)
 
     # -- answers sent back
 
@@ -166,16 +164,6 @@ class AnthropicTurns(Turns):
             return []
         return self.block(part, dict(own))
 
-    def opaque(self, part: Opaque, where: str) -> list[Block]:
-        if part.provider != self.provider or not is_object(part.data):
-            self.foreign_opaque(part, where)
-            return []
-        return [dict(part.data)]
-
-    def answer_media(self, part: Image | File | Video, where: str) -> list[Block]:
-        self.warn(f"{where}: {self.provider} takes no {type(part).__name__.lower()} in an answer: not sent")
-        return []
-
     def answer_audio(self, part: Audio, where: str) -> list[Block]:
         if part.transcript:
             return self.audio(part, where)
@@ -197,7 +185,7 @@ class AnthropicTurns(Turns):
             block["is_error"] = True
         return self.block(part, block)
 
-    SYSTEM: ClassVar[Writers] = {Text: text, Opaque: opaque}
+    SYSTEM: ClassVar[Writers] = {Text: text, Opaque: Turns.kept}
     USER: ClassVar[Writers] = {
         Text: text,
         Image: image,
@@ -205,7 +193,7 @@ class AnthropicTurns(Turns):
         Audio: audio,
         Video: video,
         Refusal: refusal,
-        Opaque: opaque,
+        Opaque: Turns.kept,
         ToolResult: Turns.result_part,
     }
     ANSWER: ClassVar[Writers] = {
@@ -215,10 +203,10 @@ class AnthropicTurns(Turns):
         InvalidToolCall: call,
         ServerTool: server_tool,
         Refusal: refusal,
-        Opaque: opaque,
-        Image: answer_media,
-        File: answer_media,
-        Video: answer_media,
+        Opaque: Turns.kept,
+        Image: Turns.answer_media,
+        File: Turns.answer_media,
+        Video: Turns.answer_media,
         Audio: answer_audio,
     }
     RESULT: ClassVar[Writers] = {
@@ -227,5 +215,5 @@ class AnthropicTurns(Turns):
         File: file,
         Audio: audio,
         Video: video,
-        Opaque: opaque,
+        Opaque: Turns.kept,
     }

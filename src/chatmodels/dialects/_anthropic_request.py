@@ -11,16 +11,15 @@ from typing import Any
 
 import msgspec
 
-from chatmodels._call import Call, Settings
-from chatmodels._errors import UsageError
-from chatmodels._json import dumps_text
-from chatmodels._messages import AIMessage
-from chatmodels._output import Output
-from chatmodels._parts import ToolCall
-from chatmodels._schema import check_schema, for_anthropic, strict_blockers
-from chatmodels._schema_walk import is_object
-from chatmodels._tools import Tool
-
+from .._call import Call, Settings
+from .._errors import UsageError
+from .._json import dumps_text
+from .._messages import AIMessage
+from .._output import Output
+from .._parts import ToolCall
+from .._schema import check_schema, for_anthropic, strict_blockers
+from .._schema_walk import is_object
+from .._tools import Tool
 from . import _claude
 from ._anthropic_parts import AnthropicTurns
 from ._body import merge

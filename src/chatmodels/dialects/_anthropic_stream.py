@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
-from chatmodels._errors import ProtocolError
-from chatmodels._events import (
+from .._errors import ProtocolError
+from .._events import (
     End,
     Event,
     MessageInfo,
@@ -27,9 +27,8 @@ from chatmodels._events import (
     ToolCallDelta,
     UsageSoFar,
 )
-from chatmodels._json import dumps_text, loads
-from chatmodels._schema_walk import is_object
-
+from .._json import dumps_text, loads
+from .._schema_walk import is_object
 from ._anthropic_blocks import (
     citation_of,
     finish_of,

@@ -14,8 +14,8 @@ import re
 from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias
 
-from chatmodels._call import Call, HTTPRequest, HTTPResponse
-from chatmodels._errors import (
+from .._call import Call, HTTPRequest, HTTPResponse
+from .._errors import (
     AuthenticationError,
     BadRequestError,
     ChatModelError,
@@ -30,7 +30,7 @@ from chatmodels._errors import (
     ProviderError,
     RateLimitError,
 )
-from chatmodels._events import (
+from .._events import (
     ChoiceFinish,
     End,
     Event,
@@ -43,11 +43,11 @@ from chatmodels._events import (
     ToolCallDelta,
     Warned,
 )
-from chatmodels._framing import SSE
-from chatmodels._inputs import tool_call
-from chatmodels._json import dumps_text, is_array, is_object, loads
-from chatmodels._messages import AIMessage
-from chatmodels._parts import Part, Reasoning, Text, ToolCall
+from .._framing import SSE
+from .._inputs import tool_call
+from .._json import dumps_text, is_array, is_object, loads
+from .._messages import AIMessage
+from .._parts import Part, Reasoning, Text, ToolCall
 
 #: A small named change of a request's JSON that one host or model wants; it may add warnings to the list.
 Quirk: TypeAlias = Callable[[dict[str, Any], list[str]], None]
@@ -476,6 +476,17 @@ def _class_of_status(status: int | None) -> type[ProviderError] | None:
     return found
 
 
-def not_json(provider: str, data: bytes, error: Exception) -> ProtocolError:
-    """A 200 whose body is not JSON."""
-    return ProtocolError(f"{provider}: the answer is not JSON: {error}", data=data, provider=provider)
+def json_value(provider: str, data: bytes) -> Any:
+    """The body of an answer, which is JSON."""
+    try:
+        return loads(data)
+    except ValueError as error:
+        raise ProtocolError(f"{provider}: the answer is not JSON: {error}", data=data, provider=provider) from error
+
+
+def json_object(provider: str, data: bytes) -> dict[str, Any]:
+    """The body of an answer, which is a JSON object."""
+    body = json_value(provider, data)
+    if not is_object(body):
+        raise ProtocolError(f"{provider}: the answer is not a JSON object", data=data, provider=provider)
+    return body

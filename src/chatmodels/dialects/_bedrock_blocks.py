@@ -16,9 +16,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from chatmodels._inputs import tool_call
-from chatmodels._json import mend
-from chatmodels._parts import (
+from .._inputs import tool_call
+from .._json import mend
+from .._parts import (
     Audio,
     Citation,
     File,
@@ -31,9 +31,8 @@ from chatmodels._parts import (
     ToolResult,
     Video,
 )
-from chatmodels._schema_walk import is_object
-from chatmodels._usage import Usage, make_usage
-
+from .._schema_walk import is_object
+from .._usage import Usage, make_usage
 from ._kept import beside, count, items, keep, mapping, text, text_or_none
 
 FINISH = {

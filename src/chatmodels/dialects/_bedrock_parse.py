@@ -10,15 +10,14 @@ import re
 from typing import Any
 from urllib.parse import unquote
 
-from chatmodels._call import Call, Settings
-from chatmodels._errors import UsageError
-from chatmodels._inputs import plain
-from chatmodels._json import loads
-from chatmodels._messages import AIMessage, ChatMessage, HumanMessage, Message, SystemMessage, ToolMessage
-from chatmodels._parts import Opaque, Part, Reasoning, ToolResult
-from chatmodels._schema_walk import is_array, is_object
-from chatmodels._tools import Tool, as_tool
-
+from .._call import Call, Settings
+from .._errors import UsageError
+from .._inputs import plain
+from .._json import loads
+from .._messages import AIMessage, ChatMessage, HumanMessage, Message, SystemMessage, ToolMessage
+from .._parts import Opaque, Part, Reasoning, ToolResult
+from .._schema_walk import is_array, is_object
+from .._tools import Tool, as_tool
 from ._bedrock_blocks import read_block, with_cache
 from ._bedrock_models import output_form
 from ._bedrock_request import Profile

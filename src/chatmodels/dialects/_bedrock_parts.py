@@ -11,7 +11,7 @@ from typing import ClassVar, TypeVar
 
 from msgspec.structs import replace
 
-from chatmodels._parts import (
+from .._parts import (
     Audio,
     File,
     Image,
@@ -26,8 +26,6 @@ from chatmodels._parts import (
     ToolResult,
     Video,
 )
-from chatmodels._schema_walk import is_object
-
 from ._kept import kept, kept_dict
 from ._media_types import media_type
 from ._turns import Block, Turns, Writers, args_object, has_foreign_citations
@@ -220,16 +218,6 @@ class BedrockTurns(Turns):
             return []
         return [dict(own)]
 
-    def opaque(self, part: Opaque, where: str) -> list[Block]:
-        if part.provider != self.provider or not is_object(part.data):
-            self.foreign_opaque(part, where)
-            return []
-        return [dict(part.data)]
-
-    def answer_media(self, part: Image | File | Video, where: str) -> list[Block]:
-        self.warn(f"{where}: {self.provider} takes no {type(part).__name__.lower()} in an answer: not sent")
-        return []
-
     def answer_audio(self, part: Audio, where: str) -> list[Block]:
         self.warn(f"{where}: {self.provider} takes no audio in an answer: its transcript, if any, is sent")
         return [{"text": part.transcript}] if part.transcript else []
@@ -247,7 +235,7 @@ class BedrockTurns(Turns):
             self.called.setdefault(part.name, None)
         return self.block(part, "toolResult", {**inner, **kept_dict(part, self.provider, "extra")})
 
-    SYSTEM: ClassVar[Writers] = {Text: text, Opaque: opaque}
+    SYSTEM: ClassVar[Writers] = {Text: text, Opaque: Turns.kept}
     USER: ClassVar[Writers] = {
         Text: text,
         Image: image,
@@ -255,7 +243,7 @@ class BedrockTurns(Turns):
         Video: video,
         Audio: audio,
         Refusal: refusal,
-        Opaque: opaque,
+        Opaque: Turns.kept,
         ToolResult: Turns.result_part,
     }
     ANSWER: ClassVar[Writers] = {
@@ -265,10 +253,10 @@ class BedrockTurns(Turns):
         InvalidToolCall: call,
         ServerTool: server_tool,
         Refusal: refusal,
-        Opaque: opaque,
-        Image: answer_media,
-        File: answer_media,
-        Video: answer_media,
+        Opaque: Turns.kept,
+        Image: Turns.answer_media,
+        File: Turns.answer_media,
+        Video: Turns.answer_media,
         Audio: answer_audio,
     }
     RESULT: ClassVar[Writers] = {
@@ -276,7 +264,7 @@ class BedrockTurns(Turns):
         Image: image,
         File: file,
         Video: video,
-        Opaque: opaque,
+        Opaque: Turns.kept,
     }
 
 

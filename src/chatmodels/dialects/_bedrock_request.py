@@ -11,14 +11,13 @@ from typing import Any
 
 import msgspec
 
-from chatmodels._call import Call, Settings
-from chatmodels._errors import UsageError
-from chatmodels._json import dumps_text
-from chatmodels._output import Output
-from chatmodels._schema import check_schema, for_anthropic, strict_blockers
-from chatmodels._schema_walk import is_object
-from chatmodels._tools import Tool
-
+from .._call import Call, Settings
+from .._errors import UsageError
+from .._json import dumps_text
+from .._output import Output
+from .._schema import check_schema, for_anthropic, strict_blockers
+from .._schema_walk import is_object
+from .._tools import Tool
 from . import _claude
 from ._bedrock_models import EXTRA_FIELDS, Form, can_force_tools, maker, output_form, takes_unsigned_reasoning
 from ._bedrock_parts import BedrockTurns

@@ -14,8 +14,8 @@ from typing import Any
 
 import msgspec
 
-from chatmodels._errors import ProtocolError
-from chatmodels._events import (
+from .._errors import ProtocolError
+from .._events import (
     End,
     Event,
     MessageInfo,
@@ -25,11 +25,10 @@ from chatmodels._events import (
     TextDelta,
     ToolCallDelta,
 )
-from chatmodels._framing import AWSEventStream
-from chatmodels._json import dumps_text, loads
-from chatmodels._schema_walk import is_array, is_object
-from chatmodels._usage import Usage
-
+from .._framing import AWSEventStream
+from .._json import dumps_text, loads
+from .._schema_walk import is_array, is_object
+from .._usage import Usage
 from ._base import Decoder, Dialect, make_error, read_error
 from ._bedrock_blocks import call_extra, citation_of, finish_of, message_data, read_block, usage_of
 from ._kept import count, keep, mapping, text, text_or_none

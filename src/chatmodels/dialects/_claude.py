@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import Any, Literal, NamedTuple
 
-from chatmodels._call import Settings
+from .._call import Settings
 
 _VERSION = re.compile(r"claude-(?:[a-z]+-)?v?(\d{1,2})(?!\d)(?:[-.](\d{1,2})(?!\d))?")
 _NEWEST = (99, 0)

@@ -11,15 +11,14 @@ from typing import Any
 
 import msgspec
 
-from chatmodels._call import Call, Settings
-from chatmodels._errors import UsageError
-from chatmodels._inputs import plain
-from chatmodels._json import dumps_text
-from chatmodels._messages import AIMessage, ChatMessage, HumanMessage, Message, SystemMessage, ToolMessage
-from chatmodels._parts import Image, Opaque, Part, Text
-from chatmodels._schema_walk import is_array, is_object
-from chatmodels._tools import Tool
-
+from .._call import Call, Settings
+from .._errors import UsageError
+from .._inputs import plain
+from .._json import dumps_text
+from .._messages import AIMessage, ChatMessage, HumanMessage, Message, SystemMessage, ToolMessage
+from .._parts import Image, Opaque, Part, Text
+from .._schema_walk import is_array, is_object
+from .._tools import Tool
 from ._cohere_wire import read_message
 from ._kept import items, mapping, text, text_or_none
 from ._recorded_tools import chat_tool, is_schema

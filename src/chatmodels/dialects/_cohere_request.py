@@ -10,10 +10,10 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
-from chatmodels._call import Call, Settings
-from chatmodels._errors import UsageError
-from chatmodels._json import dumps_text
-from chatmodels._messages import (
+from .._call import Call, Settings
+from .._errors import UsageError
+from .._json import dumps_text
+from .._messages import (
     AIMessage,
     ChatMessage,
     FunctionMessage,
@@ -22,8 +22,8 @@ from chatmodels._messages import (
     SystemMessage,
     ToolMessage,
 )
-from chatmodels._output import Output
-from chatmodels._parts import (
+from .._output import Output
+from .._parts import (
     Audio,
     File,
     Image,
@@ -38,9 +38,8 @@ from chatmodels._parts import (
     ToolResult,
     Video,
 )
-from chatmodels._schema_walk import is_object
-from chatmodels._tools import Tool
-
+from .._schema_walk import is_object
+from .._tools import Tool
 from ._body import merge
 from ._call_ids import CallIds
 from ._cohere_schema import for_cohere
@@ -49,6 +48,7 @@ from ._kept import kept, kept_dict
 from ._media_types import media_type
 from ._numbers import check_finite
 from ._turns import has_foreign_citations, legacy_calls
+from ._writer import Writer
 
 _REFUSED_IN_IDS = re.compile(r"[^\x21-\x7e]")
 _LONGEST_ID = 256
@@ -56,22 +56,17 @@ _ROLES = {"system": "system", "developer": "system", "user": "user", "human": "u
 _ANSWER_ROLES = ("assistant", "ai")
 
 
-class Encoder:
+class Encoder(Writer):
     """Builds one request body; `warnings` collects what the wire has no place for."""
 
     def __init__(self, provider: str, call: Call) -> None:
-        self.provider = provider
+        super().__init__(provider)
         self.call = call
-        self.warnings: list[str] = []
         self._ids = CallIds(_REFUSED_IN_IDS, _LONGEST_ID)
         self._out: list[dict[str, Any]] = []
         #: Images of tool results: they are sent after the results, as a message of the user.
         self._images: list[dict[str, Any]] = []
         self._own = self._hand_made = False
-
-    def warn(self, text: str) -> None:
-        if text not in self.warnings:
-            self.warnings.append(text)
 
     def body(self) -> dict[str, Any]:
         call = self.call
@@ -176,7 +171,7 @@ class Encoder:
 
     def _image(self, part: Image, where: str) -> dict[str, Any]:
         if part.file_id is not None:
-            raise self._cannot(where, "an image by file id", "give url= or data=")
+            raise self.cannot(where, "an image by file id", "give url= or data=")
         url = part.url
         if part.data is not None:
             url = f"data:{media_type(part.data, part.media_type) or 'image/png'};base64,{part.base64}"
@@ -189,26 +184,17 @@ class Encoder:
         """Text files go in as text; Cohere reads no other files."""
         kind = part.media_type or ""
         if part.data is None or not (kind.startswith("text/") or kind == "application/json"):
-            raise self._cannot(where, "files but text", "send the text, or use a provider that reads files (google)")
+            raise self.cannot(where, "files but text", "send the text, or use a provider that reads files (google)")
         said = part.data.decode("utf-8", "replace")
         return {"type": "text", "text": f"{part.name}:\n{said}" if part.name else said}
 
     def _audio(self, part: Audio, where: str) -> dict[str, Any]:
         if part.transcript and not (part.data or part.url or part.file_id):
             return {"type": "text", "text": part.transcript}
-        raise self._cannot(where, "audio", "use a provider that takes audio (google, openai)")
+        raise self.cannot(where, "audio", "use a provider that takes audio (google, openai)")
 
     def _video(self, part: Video, where: str) -> dict[str, Any]:
-        raise self._cannot(where, "video", "send images of it, or use a provider that takes video (google)")
-
-    def _opaque(self, part: Opaque, where: str) -> dict[str, Any] | None:
-        if part.provider == self.provider and is_object(part.data):
-            return part.data
-        self.warn(f"{where}: a {part.kind or 'part'} of {part.provider} means nothing to {self.provider}: not sent")
-        return None
-
-    def _cannot(self, where: str, what: str, remedy: str) -> UsageError:
-        return UsageError(f"{where}: {self.provider} does not take {what} here; {remedy}", argument=where)
+        raise self.no_video(where)
 
     # -- results of calls
 
@@ -386,7 +372,7 @@ _MESSAGES: dict[type[Any], Callable[[Encoder, Any, str], None]] = {
     FunctionMessage: Encoder._function,
 }
 
-_SYSTEM: _Writers = {Text: Encoder._text, Refusal: Encoder._text, Opaque: Encoder._opaque}
+_SYSTEM: _Writers = {Text: Encoder._text, Refusal: Encoder._text, Opaque: Encoder.opaque}
 _USER: _Writers = {
     **_SYSTEM,
     Image: Encoder._image,

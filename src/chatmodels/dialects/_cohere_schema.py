@@ -9,10 +9,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from chatmodels._schema_refs import normal
-from chatmodels._schema_trim import flat, tuple_as_items, with_lost
-from chatmodels._schema_walk import Path, Schema, is_object, map_children
-
+from .._schema_refs import normal
+from .._schema_trim import flat, tuple_as_items, with_lost
+from .._schema_walk import Path, Schema, is_object, map_children
 from ._kept import items
 
 _REFUSED = frozenset(

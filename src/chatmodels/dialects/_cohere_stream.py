@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from chatmodels._events import (
+from .._events import (
     End,
     Event,
     LogprobsDelta,
@@ -23,10 +23,9 @@ from chatmodels._events import (
     TextDelta,
     ToolCallDelta,
 )
-from chatmodels._json import decode_as, loads
-from chatmodels._parts import Opaque
-from chatmodels._schema_walk import is_object
-
+from .._json import decode_as, loads
+from .._parts import Opaque
+from .._schema_walk import is_object
 from ._base import Dialect, SSEDecoder, make_error, read_error
 from ._cohere_wire import cited_place, ending, failure, plan_part, read_call, read_citation, usage_of
 from ._kept import items, mapping, text, text_or_none

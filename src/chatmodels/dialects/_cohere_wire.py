@@ -10,13 +10,12 @@ from typing import Any
 
 import msgspec
 
-from chatmodels._errors import ProviderError
-from chatmodels._inputs import tool_call
-from chatmodels._json import dumps_text, mend
-from chatmodels._parts import Citation, InvalidToolCall, Opaque, Part, Reasoning, Text, ToolCall
-from chatmodels._schema_walk import is_object
-from chatmodels._usage import Usage, make_usage
-
+from .._errors import ProviderError
+from .._inputs import tool_call
+from .._json import dumps_text, mend
+from .._parts import Citation, InvalidToolCall, Opaque, Part, Reasoning, Text, ToolCall
+from .._schema_walk import is_object
+from .._usage import Usage, make_usage
 from ._base import make_error
 from ._kept import beside, count, items, keep, kept_dict, mapping, text, text_or_none
 

@@ -13,8 +13,8 @@ from binascii import Error as Base64Error
 from collections.abc import Callable
 from typing import Any
 
-from chatmodels._errors import ProtocolError
-from chatmodels._events import (
+from .._errors import ProtocolError
+from .._events import (
     AudioDelta,
     ChoiceFinish,
     End,
@@ -29,10 +29,9 @@ from chatmodels._events import (
     ToolCallDelta,
     UsageSoFar,
 )
-from chatmodels._parts import Audio, File, Image, Opaque, ServerTool, Video
-from chatmodels._schema_walk import is_array, is_object
-from chatmodels._usage import Usage
-
+from .._parts import Audio, File, Image, Opaque, ServerTool, Video
+from .._schema_walk import is_array, is_object
+from .._usage import Usage
 from ._base import make_error, read_error
 from ._google_errors import refined
 from ._google_wire import (

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from chatmodels._errors import AuthenticationError, OutOfCreditError, ProviderError
-from chatmodels._schema_walk import is_array, is_object
+from .._errors import AuthenticationError, OutOfCreditError, ProviderError
+from .._schema_walk import is_array, is_object
 
 #: `ErrorInfo.reason` where it says more than the status: a refused key is HTTP 400 at Google.
 _BY_REASON: dict[str, type[ProviderError]] = {

@@ -11,17 +11,16 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import unquote
 
-from chatmodels._call import Call, Settings
-from chatmodels._errors import UsageError
-from chatmodels._events import Event
-from chatmodels._fold import fold
-from chatmodels._inputs import plain
-from chatmodels._json import dumps_text
-from chatmodels._messages import AIMessage, HumanMessage, Message, SystemMessage, ToolMessage
-from chatmodels._parts import InvalidToolCall, Part, Text, ToolCall
-from chatmodels._schema_walk import is_array, is_object, map_children
-from chatmodels._tools import Tool
-
+from .._call import Call, Settings
+from .._errors import UsageError
+from .._events import Event
+from .._fold import fold
+from .._inputs import plain
+from .._json import dumps_text
+from .._messages import AIMessage, HumanMessage, Message, SystemMessage, ToolMessage
+from .._parts import InvalidToolCall, Part, Text, ToolCall
+from .._schema_walk import is_array, is_object, map_children
+from .._tools import Tool
 from ._google_answer import Assembler
 from ._google_wire import camel_key, is_modern, number
 from ._open_calls import OpenCalls

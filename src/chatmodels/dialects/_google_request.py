@@ -12,10 +12,10 @@ from urllib.parse import quote
 
 import msgspec
 
-from chatmodels._call import Call
-from chatmodels._errors import UsageError
-from chatmodels._json import mapping
-from chatmodels._messages import (
+from .._call import Call
+from .._errors import UsageError
+from .._json import mapping
+from .._messages import (
     AIMessage,
     ChatMessage,
     FunctionMessage,
@@ -23,7 +23,7 @@ from chatmodels._messages import (
     SystemMessage,
     ToolMessage,
 )
-from chatmodels._parts import (
+from .._parts import (
     Audio,
     File,
     Image,
@@ -38,8 +38,7 @@ from chatmodels._parts import (
     ToolResult,
     Video,
 )
-from chatmodels._schema_walk import is_object
-
+from .._schema_walk import is_object
 from ._body import merge
 from ._google_settings import Warnings, settings_body, tools_body
 from ._google_wire import is_modern
@@ -322,16 +321,6 @@ class Encoder(Warnings):
             return None
         return own
 
-    def _opaque(self, part: Opaque, where: str) -> dict[str, Any] | None:
-        if part.provider == self.provider and is_object(part.data):
-            return part.data
-        self.warn(f"{where}: a {part.kind or 'part'} of {part.provider} means nothing to {self.provider}: not sent")
-        return None
-
-    def _dropped(self, part: Part, where: str) -> dict[str, Any] | None:
-        self.warn(f"{where}: {type(part).__name__} has no place in this message: not sent")
-        return None
-
     # -- tool results: those of one turn go together, in the order of the calls
 
     def _tool(self, message: ToolMessage | FunctionMessage) -> None:
@@ -375,7 +364,7 @@ class Encoder(Warnings):
                 else:
                     media.append(wire)
             else:
-                self._dropped(part, where)
+                self.dropped(part, where)
         return texts, media
 
     def _flush(self) -> None:
@@ -411,7 +400,7 @@ _PARTS: dict[type[Any], Callable[[Encoder, Any, str], dict[str, Any] | None]] = 
     ToolCall: Encoder._call,
     InvalidToolCall: Encoder._call,
     ServerTool: Encoder._server_tool,
-    Opaque: Encoder._opaque,
-    Reasoning: Encoder._dropped,
-    ToolResult: Encoder._dropped,
+    Opaque: Encoder.opaque,
+    Reasoning: Encoder.dropped,
+    ToolResult: Encoder.dropped,
 }

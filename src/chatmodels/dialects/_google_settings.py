@@ -9,29 +9,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from chatmodels._call import Call, Settings
-from chatmodels._json import dumps_text
-from chatmodels._schema import for_google, for_google_json
-from chatmodels._schema_walk import is_object
-from chatmodels._tools import Tool
-
+from .._call import Call, Settings
+from .._json import dumps_text
+from .._schema import for_google, for_google_json
+from .._schema_walk import is_object
+from .._tools import Tool
 from ._google_wire import camel_key
+from ._writer import Writer
 
 if TYPE_CHECKING:
     from ._google_request import Encoder
 
 
-class Warnings:
-    """What could not be said, each text once; and the settings that stand beside the contents."""
+class Warnings(Writer):
+    """A writer, and the settings that stand beside the contents."""
 
     def __init__(self, provider: str) -> None:
-        self.provider = provider
-        self.warnings: list[str] = []
+        super().__init__(provider)
         self.settings: dict[str, Any] = {}
-
-    def warn(self, text: str) -> None:
-        if text not in self.warnings:
-            self.warnings.append(text)
 
     @property
     def config(self) -> dict[str, Any]:

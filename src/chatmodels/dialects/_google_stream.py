@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chatmodels._errors import ProtocolError
-from chatmodels._events import Event
-from chatmodels._framing import SSE, JSONArray
-from chatmodels._json import loads
-from chatmodels._schema_walk import is_array
-
+from .._errors import ProtocolError
+from .._events import Event
+from .._framing import SSE, JSONArray
+from .._json import loads
+from .._schema_walk import is_array
 from ._base import Decoder
 from ._google_answer import Assembler
 

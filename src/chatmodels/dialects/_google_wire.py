@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
-from chatmodels._parts import Citation
-from chatmodels._schema_walk import is_array, is_object
-from chatmodels._usage import Usage, make_usage
+from .._parts import Citation
+from .._schema_walk import is_array, is_object
+from .._usage import Usage, make_usage
 
 FINISH = {
     "STOP": "stop",

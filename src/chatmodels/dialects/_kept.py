@@ -10,9 +10,9 @@ from typing import Any, Protocol
 
 import msgspec
 
-from chatmodels._call import Settings
-from chatmodels._errors import UsageError
-from chatmodels._schema_walk import is_array, is_object
+from .._call import Settings
+from .._errors import UsageError
+from .._schema_walk import is_array, is_object
 
 
 class _Keeps(Protocol):

@@ -14,11 +14,10 @@ from typing import Any
 
 import msgspec
 
-from chatmodels._errors import UsageError
-from chatmodels._json import mend
-from chatmodels._parts import Audio, Citation, File, Image, Opaque, Part, Reasoning, Text
-from chatmodels._schema_walk import is_object
-
+from .._errors import UsageError
+from .._json import mend
+from .._parts import Audio, Citation, File, Image, Opaque, Part, Reasoning, Text
+from .._schema_walk import is_object
 from ._kept import items, kept, kept_dict, mapping, text, text_or_none
 
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from chatmodels._call import Call, Settings
-from chatmodels._errors import UsageError
-from chatmodels._inputs import plain, tool_call
-from chatmodels._messages import AIMessage, ChatMessage, HumanMessage, Message, SystemMessage, ToolMessage
-from chatmodels._parts import InvalidToolCall, Part, Text, ToolCall
-from chatmodels._schema_walk import is_array, is_object
-
+from .._call import Call, Settings
+from .._errors import UsageError
+from .._inputs import plain, tool_call
+from .._messages import AIMessage, ChatMessage, HumanMessage, Message, SystemMessage, ToolMessage
+from .._parts import InvalidToolCall, Part, Text, ToolCall
+from .._schema_walk import is_array, is_object
 from ._kept import beside, items, keep, mapping, text, text_or_none
 from ._mistral_content import read_chunks
 from ._recorded_tools import chat_tool

@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import Any, TypeAlias
 
-from chatmodels._call import Settings
-from chatmodels._json import dumps_text
-from chatmodels._messages import AIMessage, ChatMessage, FunctionMessage, Message, ToolMessage
-from chatmodels._output import Output
-from chatmodels._parts import (
+from .._call import Settings
+from .._json import dumps_text
+from .._messages import AIMessage, ChatMessage, FunctionMessage, Message, ToolMessage
+from .._output import Output
+from .._parts import (
     Audio,
     File,
     Image,
@@ -31,10 +31,9 @@ from chatmodels._parts import (
     ToolResult,
     Video,
 )
-from chatmodels._schema import enforced
-from chatmodels._schema_walk import is_object, map_children
-from chatmodels._tools import Tool
-
+from .._schema import enforced
+from .._schema_walk import is_object, map_children
+from .._tools import Tool
 from ._call_ids import CallIds
 from ._kept import kept_dict
 from ._media_types import media_type
@@ -157,7 +156,7 @@ class MistralEncoder(ChatEncoder):
         return {"type": "input_audio", "input_audio": given}
 
     def _video(self, part: Video, where: str) -> dict[str, Any] | None:
-        raise self.cannot(where, "video", "send images of it, or use a provider that takes video (google)")
+        raise self.no_video(where)
 
     def _refused(self, part: Refusal, where: str) -> dict[str, Any] | None:
         return {"type": "text", "text": part.text}

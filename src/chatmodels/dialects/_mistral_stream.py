@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from chatmodels._events import Event, PartDone, PartInfo, ReasoningDelta, TextDelta
-from chatmodels._json import loads
-from chatmodels._schema_walk import is_array, is_object
-
+from .._events import Event, PartDone, PartInfo, ReasoningDelta, TextDelta
+from .._json import loads
+from .._schema_walk import is_array, is_object
 from ._base import Dialect, make_error, read_error
 from ._kept import mapping, text
 from ._mistral_content import read_other, read_reference, said_of, steps_data, thinking_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import isfinite
 from typing import Any
 
-from chatmodels._errors import UsageError
+from .._errors import UsageError
 
 
 def check_finite(name: str, value: Any) -> None:

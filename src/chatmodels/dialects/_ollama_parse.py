@@ -10,14 +10,13 @@ from binascii import Error as Base64Error
 from collections.abc import Callable
 from typing import Any
 
-from chatmodels._call import Call, Settings
-from chatmodels._errors import UsageError
-from chatmodels._inputs import plain
-from chatmodels._messages import AIMessage, ChatMessage, HumanMessage, Message, SystemMessage, ToolMessage
-from chatmodels._parts import Image, Part, Reasoning, Text
-from chatmodels._schema_walk import is_array, is_object
-from chatmodels._tools import Tool
-
+from .._call import Call, Settings
+from .._errors import UsageError
+from .._inputs import plain
+from .._messages import AIMessage, ChatMessage, HumanMessage, Message, SystemMessage, ToolMessage
+from .._parts import Image, Part, Reasoning, Text
+from .._schema_walk import is_array, is_object
+from .._tools import Tool
 from ._ollama_wire import call_part
 from ._open_calls import OpenCalls
 

@@ -9,12 +9,11 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import Any
 
-from chatmodels._call import Call
-from chatmodels._errors import UsageError
-from chatmodels._json import dumps_text
-from chatmodels._messages import AIMessage, ChatMessage, FunctionMessage, HumanMessage, Message, ToolMessage
-from chatmodels._output import Output
-from chatmodels._parts import (
+from .._call import Call
+from .._json import dumps_text
+from .._messages import AIMessage, ChatMessage, FunctionMessage, HumanMessage, Message, ToolMessage
+from .._output import Output
+from .._parts import (
     Audio,
     File,
     Image,
@@ -29,13 +28,13 @@ from chatmodels._parts import (
     ToolResult,
     Video,
 )
-from chatmodels._schema import inline_refs
-from chatmodels._schema_walk import is_object
-from chatmodels._tools import Tool
-
+from .._schema import inline_refs
+from .._schema_walk import is_object
+from .._tools import Tool
 from ._body import merge
 from ._open_calls import OpenCalls, is_made
 from ._turns import has_foreign_citations, legacy_calls
+from ._writer import Writer
 
 _ROLES = {"developer": "system", "human": "user", "ai": "assistant"}
 #: In the manner of 2023: read as calls.
@@ -43,20 +42,15 @@ _LEGACY = ("function_call", "tool_calls")
 _THINK = ("low", "medium", "high", "max")
 
 
-class Encoder:
+class Encoder(Writer):
     """Builds one request body; `warnings` collects what the wire has no place for."""
 
     def __init__(self, provider: str) -> None:
-        self.provider = provider
-        self.warnings: list[str] = []
+        super().__init__(provider)
         self._where = ""
         self._calls = OpenCalls()
         #: Results that have no id, by `id()` of what is sent, with the place of the call that each answers.
         self._places: dict[int, int] = {}
-
-    def warn(self, text: str) -> None:
-        if text not in self.warnings:
-            self.warnings.append(text)
 
     def body(self, call: Call) -> dict[str, Any]:
         body: dict[str, Any] = {"model": call.model, "messages": self.messages(call.messages)}
@@ -212,14 +206,9 @@ class Encoder:
     def server_tool(self, part: ServerTool, wire: dict[str, Any], where: str) -> None:
         self.warn(f"{where}: the {part.kind or 'server tool'} {part.phase} of another provider is not sent")
 
-    def opaque(self, part: Opaque, wire: dict[str, Any], where: str) -> None:
-        self.warn(f"{where}: a {part.kind or 'part'} of {part.provider} means nothing to {self.provider}: not sent")
-
-    def dropped(self, part: Part, where: str) -> None:
-        self.warn(f"{where}: {type(part).__name__} has no place in this message: not sent")
-
-    def cannot(self, where: str, what: str, remedy: str) -> UsageError:
-        return UsageError(f"{where}: {self.provider} does not take {what} here; {remedy}", argument=where)
+    def unknown(self, part: Opaque, wire: dict[str, Any], where: str) -> None:
+        """Ollama's own messages hold nothing that would be opaque."""
+        self.foreign(part, where)
 
     # -- tools and the wanted output
 
@@ -306,7 +295,7 @@ _PARTS: dict[type[Any], Callable[[Encoder, Any, dict[str, Any], str], None]] = {
     Audio: Encoder.audio,
     Video: Encoder.video,
     ServerTool: Encoder.server_tool,
-    Opaque: Encoder.opaque,
+    Opaque: Encoder.unknown,
 }
 
 _OPTIONS = {"max_tokens": "num_predict"}

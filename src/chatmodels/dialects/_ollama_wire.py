@@ -10,11 +10,10 @@ from typing import Any
 
 import msgspec
 
-from chatmodels._inputs import tool_call
-from chatmodels._parts import Image, InvalidToolCall, Opaque, Part, ToolCall
-from chatmodels._schema_walk import is_array, is_object
-from chatmodels._usage import Usage, make_usage
-
+from .._inputs import tool_call
+from .._parts import Image, InvalidToolCall, Opaque, Part, ToolCall
+from .._schema_walk import is_array, is_object
+from .._usage import Usage, make_usage
 from ._open_calls import made_id
 
 FINISH = {"stop": "stop", "length": "length"}

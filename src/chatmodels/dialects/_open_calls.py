@@ -8,7 +8,7 @@ import json
 import re
 from typing import Any
 
-from chatmodels._json import dumps_text, mend
+from .._json import dumps_text, mend
 
 _MADE = re.compile(r"call_\d+")
 

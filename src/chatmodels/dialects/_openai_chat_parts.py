@@ -13,7 +13,7 @@ import msgspec
 
 from .._errors import UsageError
 from .._inputs_openai import SHAPE
-from .._json import is_object, mapping
+from .._json import mapping
 from .._messages import Message
 from .._parts import (
     Audio,
@@ -31,6 +31,7 @@ from .._parts import (
     Video,
 )
 from ._media_types import media_type
+from ._writer import Writer
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,22 +72,14 @@ _SUFFIXES = {"application/pdf": "pdf", "text/plain": "txt", "text/markdown": "md
 _NO_BREAKPOINTS = re.compile(r"(^|[/.])(gpt-3|gpt-4|chatgpt-4|o[134](-|$)|gpt-5(\.[0-5])?(?![.\d]))")
 
 
-class PartWriter:
+class PartWriter(Writer):
     """Writes the parts of the caller's side; `warnings` collects what the wire has no place for."""
 
     def __init__(self, provider: str, profile: Profile) -> None:
-        self.provider = provider
+        super().__init__(provider)
         self.profile = profile
         self.model = ""
-        self.warnings: list[str] = []
         self._where = ""
-
-    def warn(self, text: str) -> None:
-        if text not in self.warnings:
-            self.warnings.append(text)
-
-    def cannot(self, where: str, what: str, remedy: str) -> UsageError:
-        return UsageError(f"{where}: {self.provider} does not take {what} here; {remedy}", argument=where)
 
     def content(self, content: str | list[Part]) -> str | list[dict[str, Any]]:
         if isinstance(content, str):
@@ -166,7 +159,7 @@ class PartWriter:
 
     def video(self, part: Video, where: str) -> dict[str, Any] | None:
         if "video" not in self.profile.media or part.data_url is None:
-            raise self.cannot(where, "video", "send images of it, or use a provider that takes video (google)")
+            raise self.no_video(where)
         return self.cached(part, {"type": "video_url", "video_url": {"url": part.data_url}})
 
     def file(self, part: File, where: str) -> dict[str, Any] | None:
@@ -187,16 +180,6 @@ class PartWriter:
     def refused(self, part: Refusal, where: str) -> dict[str, Any] | None:
         """The caller's side has no refusals: their text."""
         return self.cached(part, {"type": "text", "text": part.text})
-
-    def opaque(self, part: Opaque, where: str) -> dict[str, Any] | None:
-        if part.provider == self.provider and is_object(part.data):
-            return part.data
-        self.warn(f"{where}: a {part.kind or 'part'} of {part.provider} means nothing to {self.provider}: not sent")
-        return None
-
-    def dropped(self, part: Part, where: str) -> dict[str, Any] | None:
-        self.warn(f"{where}: {type(part).__name__} has no place in this message: not sent")
-        return None
 
 
 def own_data(value: Message | Part, provider: str) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from chatmodels._messages import AIMessage
-from chatmodels._parts import (
+from .._messages import AIMessage
+from .._parts import (
     Audio,
     Image,
     InvalidToolCall,
@@ -22,7 +22,6 @@ from chatmodels._parts import (
     ToolCall,
     ToolResult,
 )
-
 from ._kept import kept, kept_dict
 from ._openai_responses_items import build_citation, build_image, build_reasoning
 from ._turns import legacy_calls

@@ -16,9 +16,9 @@ from typing import Any
 
 import msgspec
 
-from chatmodels._inputs import tool_call
-from chatmodels._json import dumps_text, loads, mend
-from chatmodels._parts import (
+from .._inputs import tool_call
+from .._json import dumps_text, loads, mend
+from .._parts import (
     Citation,
     Image,
     InvalidToolCall,
@@ -30,8 +30,7 @@ from chatmodels._parts import (
     Text,
     ToolCall,
 )
-from chatmodels._schema_walk import is_array, is_object
-
+from .._schema_walk import is_array, is_object
 from ._kept import beside, count, items, keep, kept_dict, mapping, text, text_or_none
 
 #: Between the sections of one summary: the wire has them as separate texts.

@@ -11,14 +11,13 @@ from binascii import Error as Base64Error
 from collections.abc import Callable
 from typing import Any
 
-from chatmodels._call import Call, Settings
-from chatmodels._errors import UsageError
-from chatmodels._inputs import plain
-from chatmodels._messages import AIMessage, ChatMessage, HumanMessage, Message, SystemMessage, ToolMessage
-from chatmodels._parts import Audio, File, Image, Opaque, Part, Text
-from chatmodels._schema_walk import is_array, is_object
-from chatmodels._tools import Tool
-
+from .._call import Call, Settings
+from .._errors import UsageError
+from .._inputs import plain
+from .._messages import AIMessage, ChatMessage, HumanMessage, Message, SystemMessage, ToolMessage
+from .._parts import Audio, File, Image, Opaque, Part, Text
+from .._schema_walk import is_array, is_object
+from .._tools import Tool
 from ._kept import beside, items, mapping, text
 from ._openai_responses_items import in_message, read_item, whole
 from ._recorded_tools import as_it_is, is_schema

@@ -12,9 +12,9 @@ from typing import Any
 
 import msgspec
 
-from chatmodels._call import Call, Settings
-from chatmodels._errors import UsageError
-from chatmodels._messages import (
+from .._call import Call, Settings
+from .._errors import UsageError
+from .._messages import (
     AIMessage,
     ChatMessage,
     FunctionMessage,
@@ -23,18 +23,18 @@ from chatmodels._messages import (
     SystemMessage,
     ToolMessage,
 )
-from chatmodels._output import Output
-from chatmodels._parts import Audio, File, Image, Opaque, Part, Refusal, Text, ToolResult, Video
-from chatmodels._schema import enforced
-from chatmodels._schema_walk import is_object
-from chatmodels._tools import Tool
-
+from .._output import Output
+from .._parts import Audio, File, Image, Opaque, Part, Refusal, Text, ToolResult, Video
+from .._schema import enforced
+from .._schema_walk import is_object
+from .._tools import Tool
 from ._body import merge
 from ._kept import items, kept, kept_dict
 from ._media_types import media_type
 from ._numbers import check_finite
 from ._openai_responses_answer import Answer
 from ._openai_responses_results import Calls
+from ._writer import Writer
 
 _AUDIO_FORMATS = {
     "audio/wav": "wav",
@@ -68,22 +68,17 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     audio: bool = False
 
 
-class Encoder:
+class Encoder(Writer):
     """Builds one request body; `warnings` collects what the wire has no place for."""
 
     def __init__(self, provider: str, options: Options, call: Call) -> None:
-        self.provider = provider
+        super().__init__(provider)
         self.options = options
         self.call = call
-        self.warnings: list[str] = []
         self.items: list[dict[str, Any]] = []
         self.calls = Calls(self)
         self.where = ""
         self._instructions: list[str] = []
-
-    def warn(self, text: str) -> None:
-        if text not in self.warnings:
-            self.warnings.append(text)
 
     def body(self) -> dict[str, Any]:
         call = self.call
@@ -247,23 +242,13 @@ class Encoder:
         if part.transcript and not (part.data or part.url or part.file_id):
             return {"type": "input_text", "text": part.transcript}
         if not self.options.audio or part.data is None:
-            raise self._cannot(where, "audio", "use one that does (google, or openai's chat completions)")
+            raise self.cannot(where, "audio", "use one that does (google, or openai's chat completions)")
         kind = part.media_type or "audio/wav"
         form = _AUDIO_FORMATS.get(kind) or kind.rpartition("/")[2]
         return {"type": "input_audio", "input_audio": {"data": part.base64, "format": form}}
 
     def _video(self, part: Video, where: str) -> dict[str, Any]:
-        raise self._cannot(where, "video", "send images of it, or use a provider that takes video (google)")
-
-    def opaque(self, part: Opaque, where: str) -> dict[str, Any] | None:
-        """An opaque part of this provider as it came; None for another's."""
-        if part.provider == self.provider and is_object(part.data):
-            return part.data
-        self.warn(f"{where}: a {part.kind or 'part'} of {part.provider} means nothing to {self.provider}: not sent")
-        return None
-
-    def _cannot(self, where: str, what: str, remedy: str) -> UsageError:
-        return UsageError(f"{where}: {self.provider} does not take {what} here; {remedy}", argument=where)
+        raise self.no_video(where)
 
     # -- everything else
 

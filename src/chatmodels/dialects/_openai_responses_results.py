@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from chatmodels._errors import UsageError
-from chatmodels._json import loads
-from chatmodels._parts import Image, InvalidToolCall, Text, ToolCall, ToolResult
-
+from .._errors import UsageError
+from .._json import loads
+from .._parts import Image, InvalidToolCall, Text, ToolCall, ToolResult
 from ._call_ids import CallIds
 from ._kept import items, kept, kept_dict
 from ._openai_responses_items import build_call

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from chatmodels._events import (
+from .._events import (
     End,
     Event,
     LogprobsDelta,
@@ -26,10 +26,9 @@ from chatmodels._events import (
     TextDelta,
     ToolCallDelta,
 )
-from chatmodels._json import decode_as, mend
-from chatmodels._parts import Image, InvalidToolCall, Part, Reasoning, Refusal, ServerTool, Text, ToolCall
-from chatmodels._schema_walk import is_object
-
+from .._json import decode_as, mend
+from .._parts import Image, InvalidToolCall, Part, Reasoning, Refusal, ServerTool, Text, ToolCall
+from .._schema_walk import is_object
 from ._base import Dialect, SSEDecoder
 from ._kept import items, mapping, text, text_or_none
 from ._openai_responses_items import SECTION, in_message, read_citation, read_item

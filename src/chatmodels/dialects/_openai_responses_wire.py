@@ -6,11 +6,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from chatmodels._errors import ProviderError
-from chatmodels._parts import InvalidToolCall, Part, Refusal, ToolCall
-from chatmodels._schema_walk import is_object
-from chatmodels._usage import Usage, make_usage
-
+from .._errors import ProviderError
+from .._parts import InvalidToolCall, Part, Refusal, ToolCall
+from .._schema_walk import is_object
+from .._usage import Usage, make_usage
 from ._base import make_error, read_error
 from ._kept import count, mapping
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any, TypeGuard
 
-from chatmodels._errors import UsageError
-from chatmodels._schema import check_schema
-from chatmodels._schema_walk import is_object
-from chatmodels._tools import Tool
-
+from .._errors import UsageError
+from .._schema import check_schema
+from .._schema_walk import is_object
+from .._tools import Tool
 from ._kept import mapping, text
 
 

@@ -11,8 +11,8 @@ import hmac
 from datetime import UTC, datetime
 from urllib.parse import quote, urlsplit
 
-from chatmodels._call import HTTPRequest
-from chatmodels._errors import UsageError
+from .._call import HTTPRequest
+from .._errors import UsageError
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
 #: Headers that intermediaries change, or that the client sets later: never signed.

@@ -12,9 +12,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, TypeAlias
 
-from chatmodels._errors import UsageError
-from chatmodels._inputs import tool_call
-from chatmodels._messages import (
+from .._inputs import tool_call
+from .._messages import (
     AIMessage,
     ChatMessage,
     FunctionMessage,
@@ -23,10 +22,10 @@ from chatmodels._messages import (
     SystemMessage,
     ToolMessage,
 )
-from chatmodels._parts import InvalidToolCall, Opaque, Part, ServerTool, Text, ToolCall, ToolResult
-from chatmodels._schema_walk import is_array, is_object
-
+from .._parts import File, Image, InvalidToolCall, Opaque, Part, ServerTool, Text, ToolCall, ToolResult, Video
+from .._schema_walk import is_array, is_object
 from ._call_ids import CallIds
+from ._writer import Writer
 
 Block: TypeAlias = dict[str, Any]
 Writers: TypeAlias = Mapping[type[Any], Callable[[Any, Any, str], list[Block]]]
@@ -37,7 +36,7 @@ _ANSWER_ROLES = ("assistant", "ai")
 _LEGACY_CALLS = ("function_call", "tool_calls")
 
 
-class Turns:
+class Turns(Writer):
     """Collects `system` (blocks) and `turns` (`{"role", "content": [blocks]}`); `warnings` says what was
     left out.
     """
@@ -49,20 +48,12 @@ class Turns:
     RESULT: ClassVar[Writers] = {}
 
     def __init__(self, provider: str, refused_in_ids: re.Pattern[str], longest_id: int) -> None:
-        self.provider = provider
-        self.warnings: list[str] = []
+        super().__init__(provider)
         self.system: list[Block] = []
         self.turns: list[dict[str, Any]] = []
         self.ids = CallIds(refused_in_ids, longest_id)
         #: Does the answer that is being written come from this provider?
         self.own = False
-
-    def warn(self, text: str) -> None:
-        if text not in self.warnings:
-            self.warnings.append(text)
-
-    def cannot(self, where: str, what: str, remedy: str) -> UsageError:
-        return UsageError(f"{where}: {self.provider} does not take {what} here; {remedy}", argument=where)
 
     def walk(self, messages: Sequence[Message]) -> None:
         """Write all messages."""
@@ -147,19 +138,22 @@ class Turns:
             place = f"{where}.content[{position}]"
             writer = writers.get(type(part))
             if writer is None:
-                self.no_place(part, place)
+                self.dropped(part, place)
             else:
                 blocks += writer(self, part, place)
         return blocks
 
-    def no_place(self, part: Part, where: str) -> None:
-        self.warn(f"{where}: {type(part).__name__} has no place in this message: not sent")
-
     def foreign_tool(self, part: ServerTool, where: str) -> None:
         self.warn(f"{where}: the {part.kind or 'tool'} that another provider ran is not sent to {self.provider}")
 
-    def foreign_opaque(self, part: Opaque, where: str) -> None:
-        self.warn(f"{where}: a {part.kind or 'part'} of {part.provider} means nothing to {self.provider}: not sent")
+    def kept(self, part: Opaque, where: str) -> list[Block]:
+        """An opaque part of this provider as it came; none for another's."""
+        found = self.opaque(part, where)
+        return [] if found is None else [dict(found)]
+
+    def answer_media(self, part: Image | File | Video, where: str) -> list[Block]:
+        self.warn(f"{where}: {self.provider} takes no {type(part).__name__.lower()} in an answer: not sent")
+        return []
 
     def foreign_reasoning(self, where: str) -> None:
         self.warn(f"{where}: reasoning that {self.provider} did not sign is not sent to it")

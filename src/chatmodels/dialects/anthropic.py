@@ -9,19 +9,16 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
-from chatmodels._call import Call, HTTPRequest, HTTPResponse
-from chatmodels._errors import ProtocolError, ProviderError
-from chatmodels._inputs import plain
-from chatmodels._json import loads
-from chatmodels._messages import AIMessage, with_body
-from chatmodels._parts import InvalidToolCall, Part, ToolCall
-from chatmodels._schema_walk import is_object
-
+from .._call import Call, HTTPRequest, HTTPResponse
+from .._errors import ProviderError
+from .._inputs import plain
+from .._messages import AIMessage, with_body
+from .._parts import InvalidToolCall, Part, ToolCall
 from ._anthropic_blocks import finish_of, message_data, read_block, refusal_of, usage_of
 from ._anthropic_parse import parse_request
 from ._anthropic_request import VERTEX, Encoder, Profile
 from ._anthropic_stream import AnthropicStream
-from ._base import Dialect, StreamDecoder, http_error, make_error, not_json, read_error
+from ._base import Dialect, StreamDecoder, http_error, json_object, make_error, read_error
 from ._body import body_bytes
 from ._kept import items, mapping, text_or_none
 
@@ -52,16 +49,7 @@ class Anthropic(Dialect):
         )
 
     def decode(self, response: HTTPResponse) -> AIMessage:
-        try:
-            body = loads(response.body)
-        except ValueError as error:
-            raise not_json(self.provider, response.body, error) from error
-        if not is_object(body):
-            raise ProtocolError(
-                f"{self.provider}: the answer is not a JSON object",
-                data=response.body,
-                provider=self.provider,
-            )
+        body = json_object(self.provider, response.body)
         if body.get("type") == "error" or (body.get("error") and "content" not in body):
             raise self._error(body, response)
         return with_body(self._message(body), response.body)

@@ -9,15 +9,12 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
-from chatmodels._call import Call, HTTPRequest, HTTPResponse
-from chatmodels._errors import ProtocolError, ProviderError
-from chatmodels._inputs import plain
-from chatmodels._json import loads
-from chatmodels._messages import AIMessage, with_body
-from chatmodels._parts import InvalidToolCall, Part, ToolCall
-from chatmodels._schema_walk import is_object
-
-from ._base import Dialect, StreamDecoder, http_error, make_error, not_json, read_error
+from .._call import Call, HTTPRequest, HTTPResponse
+from .._errors import ProviderError
+from .._inputs import plain
+from .._messages import AIMessage, with_body
+from .._parts import InvalidToolCall, Part, ToolCall
+from ._base import Dialect, StreamDecoder, http_error, json_object, make_error, read_error
 from ._bedrock_blocks import finish_of, message_data, read_block, usage_of
 from ._bedrock_parse import parse_request
 from ._bedrock_request import Encoder, Profile
@@ -48,16 +45,7 @@ class BedrockConverse(Dialect):
         )
 
     def decode(self, response: HTTPResponse) -> AIMessage:
-        try:
-            body = loads(response.body)
-        except ValueError as error:
-            raise not_json(self.provider, response.body, error) from error
-        if not is_object(body):
-            raise ProtocolError(
-                f"{self.provider}: the answer is not a JSON object",
-                data=response.body,
-                provider=self.provider,
-            )
+        body = json_object(self.provider, response.body)
         if "output" not in body and "stopReason" not in body:
             raise self._error(body, response)
         return with_body(self._message(body), response.body)

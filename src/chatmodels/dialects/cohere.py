@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from chatmodels._call import Call, HTTPRequest, HTTPResponse
-from chatmodels._errors import ProviderError
-from chatmodels._inputs import plain
-from chatmodels._json import loads
-from chatmodels._messages import AIMessage, with_body
-from chatmodels._parts import InvalidToolCall, ToolCall
-from chatmodels._schema_walk import is_object
-
-from ._base import Dialect, Quirk, StreamDecoder, http_error, make_error, not_json, read_error
+from .._call import Call, HTTPRequest, HTTPResponse
+from .._errors import ProviderError
+from .._inputs import plain
+from .._messages import AIMessage, with_body
+from .._parts import InvalidToolCall, ToolCall
+from .._schema_walk import is_object
+from ._base import Dialect, Quirk, StreamDecoder, http_error, json_object, make_error, read_error
 from ._body import body_bytes
 from ._cohere_parse import parse_request
 from ._cohere_request import Encoder
@@ -45,12 +43,7 @@ class Cohere(Dialect):
         )
 
     def decode(self, response: HTTPResponse) -> AIMessage:
-        try:
-            body = loads(response.body)
-        except ValueError as error:
-            raise not_json(self.provider, response.body, error) from error
-        if not is_object(body):
-            raise not_json(self.provider, response.body, ValueError("it is not an object"))
+        body = json_object(self.provider, response.body)
         self._check(body)
         return with_body(self._message(body), response.body)
 

@@ -9,15 +9,13 @@ from typing import Any
 
 from msgspec.structs import force_setattr
 
-from chatmodels._call import Call, HTTPRequest, HTTPResponse
-from chatmodels._errors import ProviderError
-from chatmodels._events import Event
-from chatmodels._fold import fold
-from chatmodels._json import loads
-from chatmodels._messages import AIMessage, with_body
-from chatmodels._schema_walk import is_array
-
-from ._base import Dialect, StreamDecoder, http_error, not_json
+from .._call import Call, HTTPRequest, HTTPResponse
+from .._errors import ProviderError
+from .._events import Event
+from .._fold import fold
+from .._messages import AIMessage, with_body
+from .._schema_walk import is_array
+from ._base import Dialect, StreamDecoder, http_error, json_value
 from ._body import body_bytes
 from ._google_answer import Assembler
 from ._google_errors import refined
@@ -54,10 +52,7 @@ class Google(Dialect):
         )
 
     def decode(self, response: HTTPResponse) -> AIMessage:
-        try:
-            body = loads(response.body)
-        except ValueError as error:
-            raise not_json(self.provider, response.body, error) from error
+        body = json_value(self.provider, response.body)
         answer = Assembler(self.provider, self.numbers)
         events: list[Event] = []
         for chunk in body if is_array(body) else (body,):

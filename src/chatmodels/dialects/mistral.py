@@ -9,12 +9,11 @@ from typing import Any
 
 import msgspec
 
-from chatmodels._call import Call, HTTPRequest, HTTPResponse
-from chatmodels._json import dumps_text, loads
-from chatmodels._messages import AIMessage, with_body
-from chatmodels._parts import Part
-from chatmodels._schema_walk import is_array, is_object
-
+from .._call import Call, HTTPRequest, HTTPResponse
+from .._json import dumps_text, loads
+from .._messages import AIMessage, with_body
+from .._parts import Part
+from .._schema_walk import is_array, is_object
 from ._base import Quirk, StreamDecoder, make_error, read_error
 from ._body import body_bytes
 from ._kept import items, mapping

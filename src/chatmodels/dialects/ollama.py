@@ -11,9 +11,9 @@ from typing import Any
 
 from msgspec.structs import force_setattr
 
-from chatmodels._call import Call, HTTPRequest, HTTPResponse
-from chatmodels._errors import ProviderError
-from chatmodels._events import (
+from .._call import Call, HTTPRequest, HTTPResponse
+from .._errors import ProviderError
+from .._events import (
     End,
     Event,
     LogprobsDelta,
@@ -23,12 +23,11 @@ from chatmodels._events import (
     TextDelta,
     ToolCallDelta,
 )
-from chatmodels._fold import fold
-from chatmodels._framing import JSONLines
-from chatmodels._json import decode_as, loads
-from chatmodels._messages import AIMessage, with_body
-from chatmodels._schema_walk import is_array, is_object
-
+from .._fold import fold
+from .._framing import JSONLines
+from .._json import decode_as, loads
+from .._messages import AIMessage, with_body
+from .._schema_walk import is_array, is_object
 from ._base import Decoder, Dialect, StreamDecoder, error_body, http_error, make_error
 from ._body import body_bytes
 from ._ollama_parse import parse_request

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from chatmodels._call import Call, HTTPRequest, HTTPResponse
-from chatmodels._errors import ProviderError
-from chatmodels._inputs import plain
-from chatmodels._json import loads
-from chatmodels._messages import AIMessage, with_body
-from chatmodels._parts import Part, Text
-from chatmodels._schema_walk import is_object
-
-from ._base import Dialect, Quirk, StreamDecoder, http_error, not_json
+from .._call import Call, HTTPRequest, HTTPResponse
+from .._errors import ProviderError
+from .._inputs import plain
+from .._messages import AIMessage, with_body
+from .._parts import Part, Text
+from ._base import Dialect, Quirk, StreamDecoder, http_error, json_object
 from ._body import body_bytes
 from ._kept import items, text_or_none
 from ._openai_responses_items import Reading, in_message, read_item
@@ -48,12 +45,7 @@ class OpenAIResponses(Dialect):
         )
 
     def decode(self, response: HTTPResponse) -> AIMessage:
-        try:
-            body = loads(response.body)
-        except ValueError as error:
-            raise not_json(self.provider, response.body, error) from error
-        if not is_object(body):
-            raise not_json(self.provider, response.body, ValueError("it is not an object"))
+        body = json_object(self.provider, response.body)
         if is_error(body):
             raise failure(self.provider, body.get("error"), body)
         return with_body(self._message(body), response.body)

@@ -17,7 +17,7 @@ from .._errors import ProtocolError, ProviderError
 from .._json import is_object, loads
 from .._messages import AIMessage
 from .._usage import Usage
-from ..dialects._base import Dialect, StreamDecoder, not_json
+from ..dialects._base import Dialect, StreamDecoder, json_value
 from ..dialects._body import body_bytes
 
 Body: TypeAlias = "dict[str, Any]"
@@ -94,10 +94,7 @@ class Counting(Dialect):
         return msgspec.structs.replace(request, path=self.endpoint.path(request.path), body=body_bytes(body))
 
     def decode(self, response: HTTPResponse) -> AIMessage:
-        try:
-            body = loads(response.body)
-        except ValueError as error:
-            raise not_json(self.provider, response.body, error) from error
+        body = json_value(self.provider, response.body)
         value = body.get(self.endpoint.field) if is_object(body) else None
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
             raise ProtocolError(
