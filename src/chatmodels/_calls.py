@@ -37,6 +37,7 @@ from ._flow import (
 )
 from ._fold import Fold, fold
 from ._layers import InnerStream, Layer, TryLayer, through, through_stream, tried
+from ._mask import mask
 from ._messages import AIMessage
 from ._results import result_of
 from ._retry import Budget, Retry, backoff, retry_after, wants_again
@@ -272,8 +273,8 @@ def _given_out(state: Streaming) -> bool:
 def _broken(plan: Plan, ledger: Ledger, error: ChatModelError, state: Streaming) -> Flow[ChatModelError]:
     """The error of a stream that broke after its first event: it carries the partial answer."""
     now: float = yield NOW
-    ledger.note(now, error, state.fold.usage)
     _measure(plan, error)
+    ledger.note(now, error, state.fold.usage)
     if isinstance(error, TransportError) and not isinstance(error, DeadlineError):
         cut = IncompleteStream(f"the connection broke before the answer was complete: {error}")
         cut.__cause__ = error
@@ -408,7 +409,8 @@ def _read_retry_after(error: ChatModelError) -> Flow[None]:
 
 
 def _measure(plan: Plan, error: ChatModelError) -> None:
-    """A passed deadline says its length."""
+    """A passed deadline says its length, and no error says the key."""
+    mask(error, plan.target.headers)
     if isinstance(error, DeadlineError) and error.seconds is None:
         error.seconds = getattr(plan.target.timeouts, error.phase, None)
 

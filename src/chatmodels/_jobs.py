@@ -18,6 +18,7 @@ from ._calls import Ledger, Plan, begin, failed
 from ._errors import ChatModelError, ConnectError, ProtocolError, RateLimitError, UsageError
 from ._flow import Flow, Send
 from ._json import is_object, loads
+from ._mask import mask
 from ._messages import AIMessage, HumanMessage
 from ._usage import Attempt
 from .dialects._base import request_id
@@ -179,6 +180,7 @@ def exchange(plan: Plan, request: HTTPRequest, *, once: bool = False) -> Flow[HT
             return response
         except ChatModelError as error:
             if once and not isinstance(error, (ConnectError, RateLimitError)):
+                mask(error, plan.target.headers)
                 raise ledger.blame(error) from None
             yield from failed(plan, ledger, error, None)
 
