@@ -102,15 +102,20 @@ class Run:
         self._finish, finished = mailbox()
         self._room = semaphore(self.options.room)
         self._ledger = Ledger(self._journal, self._output, self.options.ordered, _soon(self._told))
+        metrics = self.tally.metrics
+        if metrics is not None:
+            metrics.start()
         self._reader = spawn(self._read)
-        ticker = spawn(self._tick)
+        ticker, meter = spawn(self._tick), spawn(self._measure)
         try:
             await finished()
         finally:
-            for task in (ticker, self._reader, *self._tasks):
+            for task in (ticker, meter, self._reader, *self._tasks):
                 task.cancel()
             self._over = True
             self._ledger.close()
+            if metrics is not None:
+                metrics.end()
             self.closed.set()
         if self.error is not None:
             raise self.error
@@ -144,6 +149,18 @@ class Run:
             await sleep(self.progress.every)
             self.tally.in_flight = len(self._tasks)
             self.progress.show(self.tally)
+
+    async def _measure(self) -> None:
+        """Tell the metrics how things stand, some times a second."""
+        metrics = self.tally.metrics
+        while metrics is not None:
+            metrics.show(
+                in_flight=len(self._tasks),
+                concurrency_limit=self.gate.allowed(monotonic()),
+                queued=len(self._ready),
+                expected=self.tally.expected or 0,
+            )
+            await sleep(0.25)
 
     # -- in
 

@@ -20,6 +20,7 @@ from ._engine import Options, Run, _soon
 from ._gate import Gate, GateLayer
 from ._items import count_of, items_in
 from ._journal import Journal
+from ._metrics import metrics_of
 from ._output import File, Nowhere, Output, Stream, Taken
 from ._prices import price_of
 from ._progress import Progress
@@ -38,7 +39,7 @@ class Batch:
         max_concurrency: int = 50, progress: bool = False, report: Any = None, max_cost: float | None = None,
         max_tokens: int | None = None, prices: Any = None, retry_failed: bool = False, patience: float = 300.0,
         stop_after: int | None = 100, adaptive: bool = True, system: str | None = None, format: str | None = None,
-        take: Callable[[BatchRecord], object] | None = None,
+        metrics: Any = None, take: Callable[[BatchRecord], object] | None = None,
     ) -> None:  # fmt: skip
         self.began = monotonic()
         checked_limit(max_concurrency)
@@ -47,7 +48,8 @@ class Batch:
         model = _model(model)
         price = price_of(model, prices, needed=max_cost is not None)
         self.source = check(items_in(items, format))
-        tally = Tally(count_of(items) if progress else None)
+        tally = Tally(count_of(items) if progress or metrics else None)
+        tally.metrics = metrics_of(metrics, model.provider, model.model)
         self.label = f"{model.provider}:{model.model}"
         path = _journal_path(journal, out)
         self.journal = None if path is None else Journal(path, self.label, _fingerprint(model, system))
@@ -109,6 +111,8 @@ def run_batch(model: Any, items: Any, **options: Any) -> BatchSummary:
     - `patience`: seconds for which an item that is refused (429, overload, no connection) is sent again.
       `stop_after`: the batch stops after so many failures in a row; None: never.
     - `progress`: a bar on a terminal, lines elsewhere, on standard error. `report`: the path of an HTML page about it all.
+    - `metrics`: a path (Prometheus' text format, for the node exporter), a port of 127.0.0.1, an OpenTelemetry MeterProvider
+      (True: the global one), a registry of prometheus_client, or a list of these.
 
     Wrong arguments, and a journal of another model or input, are a `UsageError`. Errors of items are records, never raised. A full
     disk is an OSError, after which the same call goes on. Ctrl-C lets calls in flight end; a second one does not.

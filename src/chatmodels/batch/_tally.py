@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import heapq
 import math
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from .._usage import Usage
 from ._record import BatchRecord
+
+if TYPE_CHECKING:
+    from ._metrics import Metrics
 
 #: How many of the slowest and of the failed items are kept for the report.
 KEPT = 25
@@ -112,6 +115,7 @@ class Tally:
         self.seconds, self.tokens, self.costs = Histogram(0.001), Histogram(1), Histogram(1e-6)
         self.slowest: list[tuple[float, int, BatchRecord]] = []
         self.failures: list[BatchRecord] = []
+        self.metrics: Metrics | None = None
 
     @property
     def ended(self) -> int:
@@ -119,6 +123,8 @@ class Tally:
 
     def add(self, record: BatchRecord, reused: bool) -> None:
         """One item has ended."""
+        if self.metrics is not None:
+            self.metrics.add(record, reused)
         if record.error is None:
             self.done += 1
             self.cut += record.message is not None and record.message.finish_reason not in _WHOLE
@@ -131,7 +137,7 @@ class Tally:
             self.reused += 1
         else:
             self.called += 1
-        if (usage := record.usage) is not None:
+        if (usage := record.usage) is not None and record.message is not None and not record.message.from_cache:
             self._spent(usage, reused)
         if record.cost is not None:
             self.cost = (self.cost or 0.0) + record.cost

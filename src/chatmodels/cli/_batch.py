@@ -54,6 +54,10 @@ def batch_parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--retry-failed", action="store_true", help="ask again what failed in earlier runs")
     made.add_argument("--report", metavar="FILE", help="write an HTML report")
+    made.add_argument(
+        "--metrics-file", metavar="FILE", help="keep metrics in FILE, in Prometheus' text format (name.prom)"
+    )
+    made.add_argument("--metrics-port", type=int, metavar="N", help="show them at http://127.0.0.1:N/metrics")
     made.add_argument("--estimate", action="store_true", help="only ask a sample, and reckon what all would take")
     made.add_argument("--quiet", action="store_true", help="no progress, and no summary")
     return made
@@ -80,6 +84,7 @@ def batch(given: argparse.Namespace) -> int:
         max_tokens=given.max_total_tokens,
         retry_failed=given.retry_failed,
         report=given.report,
+        metrics=[one for one in (given.metrics_file, given.metrics_port) if one is not None] or None,
         **calls,
     )
     if not given.quiet:
