@@ -6,7 +6,7 @@ answer so far, and the whole answer once the stream has ended.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
@@ -173,7 +173,7 @@ class AsyncChatStream(_Stream):
     def __aiter__(self) -> Self:
         return self
 
-    def __anext__(self) -> Any:
+    def __anext__(self) -> Awaitable[AIMessageChunk]:
         return self._chunks.__anext__()
 
     async def __aenter__(self) -> Self:
