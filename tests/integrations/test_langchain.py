@@ -510,3 +510,83 @@ def test_without_langchain_the_error_says_what_to_install() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "pip install 'chatmodels[langchain]'" in out.stdout
+
+
+# ---- around a model of LangChain
+
+
+def test_tokens_are_counted_without_another_package(brain: Brain) -> None:
+    ours = ChatModel("openai:gpt-4o-mini", base_url=brain.url, api_key="k")
+    model = as_langchain(ours)
+    before = len(brain.seen)
+    assert model.get_num_tokens("Hello world") == ours.get_num_tokens("Hello world")
+    messages = [SystemMessage("Be brief."), HumanMessage("Hello")]
+    bare = model.get_num_tokens_from_messages(messages)
+    assert bare == ours.count_tokens([("system", "Be brief."), ("human", "Hello")]).value
+    assert model.get_num_tokens_from_messages(messages, tools=[Answer]) > bare
+    assert as_langchain(ours, custom_get_token_ids=lambda text: [1, 2]).get_num_tokens("any") == 2
+    assert len(brain.seen) == before
+
+
+def test_the_profile_has_the_context_window(brain: Brain) -> None:
+    pytest.importorskip("genai_prices")
+    known = as_langchain(ChatModel("openai:gpt-4o-mini", base_url=brain.url, api_key="k"))
+    assert known.profile == {"max_input_tokens": 128000}
+    assert as_langchain(chat(brain)).profile is None
+    assert as_langchain(chat(brain), profile={"max_input_tokens": 9}).profile == {"max_input_tokens": 9}
+
+
+def test_a_repr_names_the_model_and_no_key(brain: Brain) -> None:
+    ours = ChatModel("openai:brain-1", base_url=brain.url, api_key="sk-canary-0123456789", temperature=0)
+    shown = repr(as_langchain(ours))
+    assert shown == f"LangChainChatModel({ours!r})"
+    assert "canary" not in shown
+
+
+async def test_events_tell_of_every_token(brain: Brain) -> None:
+    chain = ChatPromptTemplate.from_messages([("human", "{x}")]) | as_langchain(chat(brain))
+    events = [e async for e in chain.astream_events({"x": "Hi"}, version="v2")]
+    streamed = [e["data"]["chunk"].content for e in events if e["event"] == "on_chat_model_stream"]
+    assert "".join(streamed) == TEXT
+    [end] = [e for e in events if e["event"] == "on_chat_model_end"]
+    assert end["data"]["output"].usage_metadata["total_tokens"] > 0
+
+
+class _Cut(GenericFakeChatModel):
+    """Its stream breaks off below, and its SDK says nothing: the models of LangChain then just end."""
+
+    def _stream(self, messages: Any, *args: Any, **options: Any) -> Any:
+        from langchain_core.outputs import ChatGenerationChunk
+
+        for text in ("J'aime", " pro"):
+            message = AIMessageChunk(text, response_metadata={"model_provider": "openai"})
+            yield ChatGenerationChunk(message=message)
+
+
+def test_a_cut_stream_of_a_langchain_model_is_no_success() -> None:
+    with pytest.raises(cm.IncompleteStream, match="without a finish reason") as caught:
+        list(from_langchain(_Cut(messages=iter(()))).with_retry(attempts=1).stream("Hi"))
+    assert caught.value.message.text == "J'aime pro"
+
+
+def test_an_agent_of_langchain(brain: Brain) -> None:
+    agents: Any = pytest.importorskip("langchain.agents")
+    calls: list[str] = []
+
+    def look_up(word: str) -> str:
+        """Look a word up."""
+        calls.append(word)
+        return "found"
+
+    agent = agents.create_agent(as_langchain(chat(brain)), tools=[look_up], system_prompt="Be brief.")
+    messages = agent.invoke({"messages": [("human", "look_up 'cat'")]})["messages"]
+    assert (calls, messages[-1].content) == (["cat"], TEXT)
+    assert [m.type for m in messages] == ["human", "ai", "tool", "ai"]
+    streamed = [
+        piece[0].content
+        for piece in agent.stream({"messages": [("human", "look_up 'cat'")]}, stream_mode="messages")
+        if piece[0].type == "AIMessageChunk"
+    ]
+    assert "".join(streamed) == TEXT
+    typed = agents.create_agent(as_langchain(chat(brain)), tools=[], response_format=Answer)
+    assert typed.invoke({"messages": [("human", "Give 3")]})["structured_response"].count == 3

@@ -87,7 +87,7 @@ class _OpenAI:
 
     @property
     def supported_usage_metadata_details(self) -> Any:
-        kinds = ["cache_read_input", "reasoning_output"]
+        kinds = ["audio_input", "audio_output", "cache_read_input", "reasoning_output"]
         return {"invoke": kinds, "stream": kinds}
 
 
@@ -116,6 +116,8 @@ class _Details:
 
     invoke_with_reasoning_output = invoke_with_cache_read_input
     invoke_with_cache_creation_input = invoke_with_cache_read_input
+    invoke_with_audio_input = invoke_with_cache_read_input
+    invoke_with_audio_output = invoke_with_cache_read_input
 
 
 class TestOpenAI(_Details, _OpenAI, ChatModelIntegrationTests):

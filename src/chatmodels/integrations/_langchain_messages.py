@@ -145,6 +145,7 @@ def usage_metadata(usage: Usage | None) -> dict[str, Any] | None:
 def metadata_of(message: AIMessage) -> dict[str, Any]:
     """`response_metadata` of an answer: what LangChain's own models put there, and under our name what else there is."""
     fields = {
+        "id": message.id,
         "model_name": message.model,
         "provider": message.provider,
         "finish_reason": message.finish_reason,
@@ -205,13 +206,21 @@ def _kept(message: Any) -> dict[str, Any]:
     return mapping(mapping(message.response_metadata).get(OURS))
 
 
+def _ident(message: Any) -> str | None:
+    """The provider's id of an answer, where LangChain has put the id of its own run in the message's."""
+    ident: str | None = message.id
+    if ident is not None and not ident.startswith("lc_"):
+        return ident
+    return string(mapping(message.response_metadata).get("id")) or ident
+
+
 def _fields(message: Any) -> dict[str, Any]:
     kept = _kept(message)
     return {
         "content": plain(parts_of(message.content)),
         "additional_kwargs": mapping(kept.get("additional_kwargs")),
         "name": message.name,
-        "id": message.id,
+        "id": _ident(message),
         "provider_data": kept.get("provider_data"),
     }
 

@@ -26,6 +26,7 @@ from chatmodels._tools import Tool, as_tool
 from ._langchain_errors import as_langchain_error
 from ._langchain_messages import messages_from_langchain, to_langchain
 from ._langchain_output import structured
+from ._langchain_profile import profile_of
 from ._langchain_stream import ChunkWriter
 
 _models: Any = import_module("langchain_core.language_models.chat_models")
@@ -91,6 +92,28 @@ class LangChainChatModel(_Base):  # type: ignore[misc]
         if settings.stop:
             params.setdefault("ls_stop", list(settings.stop))
         return params
+
+    def _resolve_model_profile(self) -> Any:
+        """What is known of the model without asking: its context window, from genai-prices where that is installed."""
+        return profile_of(self.chat)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.chat!r})"
+
+    __str__ = __repr__
+
+    # -- tokens
+
+    def get_num_tokens(self, text: str) -> int:
+        """The tokens of a text: by the model's vocabulary where it is at hand, else estimated. Nothing is sent."""
+        if self.custom_get_token_ids is not None:
+            return len(self.custom_get_token_ids(text))
+        return cast(int, self.chat.get_num_tokens(text))
+
+    def get_num_tokens_from_messages(self, messages: list[Any], tools: Sequence[Any] | None = None) -> int:
+        """The input tokens of the messages, with what stands around them, and of the tools."""
+        model = self.chat.with_tools(*[_definition(t, None) for t in tools]) if tools else self.chat
+        return cast(int, model.count_tokens(messages_from_langchain(messages)).value)
 
     # -- calls
 
@@ -254,7 +277,7 @@ def _output_of(settings: dict[str, Any]) -> Output[Any] | None:
 
 def _result(message: AIMessage) -> Any:
     made = [
-        _outputs.ChatGeneration(message=to_langchain(m), generation_info=generation_of(m).generation_info)
+        _outputs.ChatGeneration(message=_without_id(to_langchain(m)), generation_info=generation_of(m).generation_info)
         for m in (message, *message.alternatives)
     ]
     usage = message.usage
@@ -266,6 +289,12 @@ def _result(message: AIMessage) -> Any:
             "total_tokens": usage.total_tokens or 0,
         }
     return _outputs.ChatResult(generations=made, llm_output={"token_usage": counted, "model_name": message.model})
+
+
+def _without_id(message: Any) -> Any:
+    """LangChain gives each run's message an id: hosts repeat theirs, and an agent takes two of one id for the same."""
+    message.id = None
+    return message
 
 
 def _chunk(writer: ChunkWriter, piece: AIMessageChunk, message: Callable[[], AIMessage]) -> Any:

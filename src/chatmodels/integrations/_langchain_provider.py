@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from chatmodels._call import Call, HTTPRequest, HTTPResponse, Settings
 from chatmodels._config import Config
-from chatmodels._errors import ProviderError, UsageError
+from chatmodels._errors import IncompleteStream, ProviderError, UsageError
 from chatmodels._events import (
     End,
     Event,
@@ -254,9 +254,12 @@ class LangChainStream(Decoder):
 
     def _end(self, out: list[Event]) -> None:
         metadata = self._metadata
+        if finish_reason(metadata) is None and any(metadata.get(k) for k in _NAMED):
+            raise IncompleteStream("the stream of LangChain's model ended without a finish reason: the answer was cut")
         model = string(metadata.get("model_name")) or string(metadata.get("model"))
-        if model:
-            out.append(Start(model=model))
+        ident = string(metadata.get("id"))
+        if model or ident:
+            out.append(Start(id=ident, model=model))
         kept = mapping(metadata.get(OURS))
         if kept.get("provider_data"):
             out.append(MessageInfo(kept["provider_data"]))
@@ -270,6 +273,8 @@ class LangChainStream(Decoder):
         self.ended = True
 
 
+#: What providers' models put on their chunks. One that names itself also says why it ends, unless its stream was cut.
+_NAMED = ("model_provider", "model_name", "model")
 _CALLS = ("tool_call", "tool_call_chunk", "tool_use", "input_json_delta", "invalid_tool_call")
 
 

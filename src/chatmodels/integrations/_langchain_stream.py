@@ -16,7 +16,6 @@ from chatmodels._events import (
     ReasoningDelta,
     RefusalDelta,
     Restarted,
-    Start,
     TextDelta,
     ToolCallDelta,
 )
@@ -31,10 +30,12 @@ _lc: Any = import_module("langchain_core.messages")
 
 
 class ChunkWriter:
-    """Our events -> LangChain's chunks, for one stream. The last chunk carries usage and `response_metadata`."""
+    """Our events -> LangChain's chunks, for one stream. The last chunk carries usage and `response_metadata`.
+
+    Chunks have no id: LangChain gives each run's its own, and an agent takes two messages of one id for the same.
+    """
 
     def __init__(self) -> None:
-        self._id: str | None = None
         self._given = False
         self._args: dict[int, str] = {}
         self._custom: set[int] = set()
@@ -51,10 +52,7 @@ class ChunkWriter:
         if fields is None:
             return None
         self._given = True
-        return _lc.AIMessageChunk(**{"content": "", "id": self._id, **fields})
-
-    def _start(self, event: Start) -> None:
-        self._id = event.id or self._id
+        return _lc.AIMessageChunk(**{"content": "", **fields})
 
     def _text(self, event: TextDelta) -> dict[str, Any] | None:
         return {"content": event.text} if event.text else None
@@ -126,7 +124,6 @@ def _call_chunk(index: int, id: str | None, name: str | None, args: str) -> dict
 
 
 _WRITE: dict[type[Any], Callable[[ChunkWriter, Any], dict[str, Any] | None]] = {
-    Start: ChunkWriter._start,
     TextDelta: ChunkWriter._text,
     ReasoningDelta: ChunkWriter._reasoning,
     RefusalDelta: ChunkWriter._refusal,
