@@ -90,7 +90,8 @@ class Run:
         self._open = self._unsafe = self._in_a_row = self.read = 0
         self._all_read = self._waking = self._over = False
         self._spent_tokens, self._spent_cost = journal.spent if journal is not None else (0, 0.0)
-        self._priced = 0
+        self._answers = 0
+        self._most_tokens, self._most_cost = 0, 0.0  # that one call has taken
         self.stopped: str | None = None
         self.reason: str | None = None
         self.error: BaseException | None = None
@@ -293,6 +294,8 @@ class Run:
     def _answered(self, entry: Entry, message: AIMessage, seconds: float) -> None:
         cost = None if message.from_cache else self._cost(message)
         tokens = 0 if message.from_cache else _tokens(message.attempts)
+        if self.options.max_cost is not None and cost is None and not message.from_cache and self.stopped is None:
+            self.stop("max_cost", f"what item {entry.position} has cost is not known, so max_cost cannot be kept")
         kept = message if len(message.attempts) > 1 else msgspec.structs.replace(message, attempts=())
         record = self._record(entry, message=kept, text=message.text, seconds=seconds, cost=cost)
         self._end(entry, record, tokens, cost)
@@ -334,25 +337,25 @@ class Run:
     def _end(self, entry: Entry, record: BatchRecord, tokens: int = 0, cost: float | None = None) -> None:
         self._spent_tokens += tokens
         self._spent_cost += cost or 0.0
-        self._priced += bool(tokens)
+        self._most_tokens, self._most_cost = max(self._most_tokens, tokens), max(self._most_cost, cost or 0.0)
+        self._answers += record.error is None
         self._ledger.put(End(entry, record, tokens, cost or 0.0))
 
     def _record(self, entry: Entry, **fields: Any) -> BatchRecord:
         return BatchRecord(index=entry.position, id=entry.id, metadata=entry.metadata, **fields)
 
     def _affordable(self) -> bool:
-        """Is there money for one more, when all in flight cost what calls have cost so far? The last ones wait for those before."""
+        """Is there money for one more, when all in flight cost as much as the dearest call so far? The first goes alone, the last
+        ones wait for those before: so what is spent goes over a cap by one call, if none is dearer than those before."""
         options, flying = self.options, len(self._tasks)
         caps = (
-            ("max_tokens", options.max_tokens, self._spent_tokens),
-            ("max_cost", options.max_cost, self._spent_cost),
+            ("max_tokens", options.max_tokens, self._spent_tokens, self._most_tokens),
+            ("max_cost", options.max_cost, self._spent_cost, self._most_cost),
         )
-        for name, cap, spent in caps:
+        for name, cap, spent, most in caps:
             if cap is None:
                 continue
-            known = self.tally.called or self._priced
-            each = spent / known if known else 0.0
-            if spent >= cap or (flying and spent + each * (flying + 1) > cap) or (flying and not known and flying >= 4):
+            if spent >= cap or (flying and (flying > 2 * self._answers or spent + most * (flying + 1) > cap)):
                 if not flying:
                     self.stop(name, f"{spent:,.6g} of {cap:,.6g} are spent; give a higher {name} to go on")
                 return False
