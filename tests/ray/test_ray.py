@@ -44,14 +44,14 @@ class _Handler(BaseHTTPRequestHandler):
         time.sleep(self.server.takes)
         with self.server.lock:
             self.server.now -= 1
-        wrong = asked in self.server.refuses
+        wrong = asked in self.server.refuses or self.server.status != 200
         body: dict[str, Any] = {"error": {"message": "no", "type": "invalid_request_error"}}
         if not wrong:
             message = {"role": "assistant", "content": f"answer to {asked}"}
             body = {"id": "c", "model": "m", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
                     "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}}  # fmt: skip
         data = json.dumps(body).encode()
-        self.send_response(400 if wrong else 200)
+        self.send_response((400 if self.server.status == 200 else self.server.status) if wrong else 200)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(data)))
         self.end_headers()
@@ -75,6 +75,7 @@ class Counting(ThreadingHTTPServer):
         self.now = self.most = 0
         self.takes = takes
         self.refuses: set[str] = set()
+        self.status = 200
 
 
 @pytest.fixture(scope="module")

@@ -110,6 +110,7 @@ def run_batch(model: Any, items: Any, **options: Any) -> BatchSummary:
     - `retry_failed`: ask again what failed in earlier runs; the output is written anew.
     - `patience`: seconds for which an item that is refused (429, overload, no connection) is sent again.
       `stop_after`: the batch stops after so many failures in a row; None: never.
+    - `engine`: "ray", or a `chatmodels.ray.RayEngine`: the same on a Ray cluster (see docs/scale-out.md).
     - `progress`: a bar on a terminal, lines elsewhere, on standard error. `report`: the path of an HTML page about it all.
     - `metrics`: a path (Prometheus' text format, for the node exporter), a port of 127.0.0.1, an OpenTelemetry MeterProvider
       (True: the global one), a registry of prometheus_client, or a list of these.
@@ -120,6 +121,10 @@ def run_batch(model: Any, items: Any, **options: Any) -> BatchSummary:
     >>> run_batch("openai:gpt-4o-mini", "in.jsonl", out="out.jsonl")  # doctest: +SKIP
     BatchSummary(total=1000000, done=999988, failed=12, ...)
     """
+    if (engine := options.pop("engine", None)) is not None:
+        from ..ray._engine import run_on
+
+        return run_on(engine, model, items, _known(options))
     batch = Batch(model, items, _iterable, **_known(options))
     steps = _driven(batch, None)
     while True:
@@ -234,6 +239,13 @@ def _only_records(steps: Generator[BatchRecord, None, BatchSummary]) -> Iterator
 
 
 def _known(options: dict[str, Any]) -> dict[str, Any]:
+    if options.get("engine") is not None:
+        raise UsageError(
+            "engine= is run_batch's alone: read the records from its output; in async code, await "
+            "asyncio.to_thread(run_batch, ..., engine=...)",
+            argument="engine",
+        )
+    options.pop("engine", None)
     unknown = sorted(set(options) - _OPTIONS)
     if unknown:
         raise UsageError(

@@ -58,6 +58,8 @@ def batch_parser() -> argparse.ArgumentParser:
         "--metrics-file", metavar="FILE", help="keep metrics in FILE, in Prometheus' text format (name.prom)"
     )
     made.add_argument("--metrics-port", type=int, metavar="N", help="show them at http://127.0.0.1:N/metrics")
+    made.add_argument("--engine", choices=("ray",), help="run on a Ray cluster (RAY_ADDRESS, else a local one)")
+    made.add_argument("--workers", type=int, metavar="N", help="with --engine ray: worker processes (default: 2)")
     made.add_argument("--estimate", action="store_true", help="only ask a sample, and reckon what all would take")
     made.add_argument("--quiet", action="store_true", help="no progress, and no summary")
     return made
@@ -73,6 +75,7 @@ def batch(given: argparse.Namespace) -> int:
         return _estimate(model, given.items, calls)
     if given.no_journal and given.journal:
         raise UsageError("--journal and --no-journal exclude each other", argument="--journal")
+    calls["engine"] = _engine(given)
     summary = run_batch(
         model,
         given.items,
@@ -92,6 +95,16 @@ def batch(given: argparse.Namespace) -> int:
     if summary.stopped is not None:
         return STOPPED
     return 1 if summary.failed else 0
+
+
+def _engine(given: argparse.Namespace) -> Any:
+    if given.engine is None:
+        if given.workers is not None:
+            raise UsageError("--workers goes with --engine ray", argument="--workers")
+        return None
+    from ..ray import RayEngine
+
+    return RayEngine() if given.workers is None else RayEngine(workers=given.workers)
 
 
 def _limited(model: Any, given: argparse.Namespace) -> Any:

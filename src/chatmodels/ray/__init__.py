@@ -1,15 +1,16 @@
-"""Many machines: models inside Ray Data pipelines, one limiter for a whole cluster, and batches that survive lost workers.
+"""Many machines: batches that survive lost workers, models inside Ray Data pipelines, one limiter for a whole cluster.
 
-    import ray
-    from chatmodels.ray import map_messages
+    from chatmodels.batch import run_batch
+    from chatmodels.ray import RayEngine
 
-    answered = map_messages(ray.data.read_json("questions.jsonl", lines=True), "openai:gpt-4o-mini", column="prompt")
+    run_batch("openai:gpt-4o-mini", "in.jsonl", out="out.jsonl", engine=RayEngine(workers=8))
 
 Extra: `ray`. Nothing here is loaded before it is used, and importing this module does not import Ray.
 """
 
+from ._engine import RayEngine
 from ._limiter import RayLimiter
 from ._map import map_messages
 from ._run import RayRun, run_ray
 
-__all__ = ["RayLimiter", "RayRun", "map_messages", "run_ray"]
+__all__ = ["RayEngine", "RayLimiter", "RayRun", "map_messages", "run_ray"]

@@ -1,0 +1,202 @@
+"""What each worker of a batch on Ray holds: the model with its connections, and a way to answer one shard as a batch of its own.
+
+A shard has its own journal, in the folder that all workers see; who takes over a lost worker's shard goes on from there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from .._errors import UsageError
+from .._model import ChatModel
+from ..batch._engine import Options, Run
+from ..batch._gate import Gate, GateLayer
+from ..batch._journal import Journal
+from ..batch._output import Nowhere
+from ..batch._prices import price_of
+from ..batch._progress import Progress
+from ..batch._tally import Tally
+from ._fit import Apart, fitted, limited, whole
+from ._limiter import RayLimiter
+from ._shards import Shard
+
+
+class Work(msgspec.Struct, kw_only=True):
+    """What all workers of a batch are told. `model` is one, or a function that makes it."""
+
+    model: Any
+    name: str
+    label: str
+    fingerprint: str
+    folder: str
+    limiter: RayLimiter | None
+    max_concurrency: int
+    adaptive: bool
+    patience: float
+    stop_after: int | None
+    system: str | None
+    prices: Any
+
+
+class Caps(msgspec.Struct, frozen=True):
+    """How much the journal of a shard may come to, with what earlier runs spent on it; and how many items failed just before."""
+
+    cost: float | None = None
+    tokens: int | None = None
+    in_a_row: int = 0
+
+
+class ShardEnd(msgspec.Struct, kw_only=True):
+    """How a shard went. `busy`: another process still has its journal. `tokens` and `cost`: what it took in all runs."""
+
+    number: int
+    tally: Tally | None = None
+    read: int = 0
+    again: tuple[int, ...] = ()
+    stopped: str | None = None
+    reason: str | None = None
+    error: Exception | None = None
+    busy: bool = False
+    tokens: int = 0
+    cost: float = 0.0
+    in_a_row: int = 0
+
+
+class Now(msgspec.Struct, frozen=True):
+    """What a shard has come to so far, for the progress."""
+
+    done: int = 0
+    failed: int = 0
+    reused: int = 0
+    in_flight: int = 0
+    new_tokens: int = 0
+    cost: float | None = None
+
+
+class Feed:
+    """The items of a shard, as a run reads them."""
+
+    def __init__(self, shard: Shard) -> None:
+        self._items: Iterator[tuple[int, Any]] = iter(enumerate(shard.items, shard.first))
+
+    async def next(self) -> tuple[int, Any] | None:
+        """Index and item; None at the end."""
+        return next(self._items, None)
+
+
+class ShardWorker:
+    """An actor. Its methods run in one event loop, so that it can be asked, and stopped, while it answers a shard."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._gate = Gate(work.max_concurrency, adaptive=work.adaptive)
+        self._model: Any = None
+        self._price: Any = None
+        self._run: Run | None = None
+        self._stopped: tuple[str, str] | None = None
+
+    async def begin(self, beside: Apart | None) -> int:
+        """Make the model, ready to be asked; the process's id."""
+        work = self._work
+        made: ChatModel = work.model if isinstance(work.model, ChatModel) else work.model()
+        if beside is not None:
+            made = whole(made, beside)
+        model = limited(fitted(made), work.name, work.limiter)
+        self._price = price_of(model, work.prices, needed=False)
+        self._model = model.with_layer(GateLayer(self._gate))
+        return os.getpid()
+
+    async def answer(self, shard: Shard, caps: Caps, retry_failed: bool) -> ShardEnd:
+        """All items of a shard, or until it is stopped."""
+        try:
+            journal = await asyncio.to_thread(self._journal, shard, retry_failed)
+        except UsageError as error:
+            busy = isinstance(error.__cause__, sqlite3.OperationalError)
+            return ShardEnd(number=shard.number, busy=busy, error=error)
+        again = tuple(journal.begun())
+        tally = Tally()
+        run = Run(self._model, Feed(shard), journal, Nowhere(), self._gate, tally, Progress(False), self._options(caps))
+        run._in_a_row = caps.in_a_row
+        self._run = run
+        failed = await self._ran(run)
+        self._run = None
+        in_a_row = run._in_a_row - (0 if _some_went_well(tally) else caps.in_a_row)
+        return ShardEnd(
+            number=shard.number, tally=tally, read=run.read, again=again, stopped=run.stopped, reason=run.reason,
+            error=failed, tokens=run._spent_tokens, cost=run._spent_cost, in_a_row=in_a_row,
+        )  # fmt: skip
+
+    async def _ran(self, run: Run) -> Exception | None:
+        if self._stopped is not None:
+            asyncio.get_running_loop().call_soon(lambda: run.stop(*(self._stopped or ("interrupted", ""))))
+        try:
+            await run.run()
+        except Exception as error:  # the disk, the prices: who drives the batch raises it
+            return error
+        return None
+
+    async def state(self) -> Now:
+        """How far the shard is that is being answered."""
+        run = self._run
+        if run is None:
+            return Now()
+        t = run.tally
+        return Now(t.done, t.failed, t.reused, len(run._tasks), t.new_tokens, t.cost)
+
+    async def stop(self, stopped: str, reason: str) -> None:
+        """Send no more, in this shard and in any other; what is in flight ends."""
+        self._stopped = (stopped, reason)
+        if self._run is not None:
+            self._run.stop(stopped, reason)
+
+    def _journal(self, shard: Shard, retry_failed: bool) -> Journal:
+        work = self._work
+        journal = Journal(path_of(Path(work.folder), shard.number), work.label, work.fingerprint)
+        try:
+            if retry_failed:
+                journal.forget_failed()
+            if journal.last >= shard.first + len(shard.items):
+                raise UsageError(
+                    f"shard {shard.number} has {len(shard.items)} items, and {journal.path} knows more: the input is shorter "
+                    "than it was",
+                    argument="items",
+                )
+        except BaseException:
+            journal.close()
+            raise
+        return journal
+
+    def _options(self, caps: Caps) -> Options:
+        work = self._work
+        return Options(
+            ordered=False, max_concurrency=work.max_concurrency, max_cost=caps.cost, max_tokens=caps.tokens,
+            price=self._price, patience=work.patience, stop_after=work.stop_after, system=work.system,
+        )  # fmt: skip
+
+
+def _some_went_well(tally: Tally) -> bool:
+    return tally.done > tally.reused + tally.coalesced
+
+
+def path_of(folder: Path, number: int) -> Path:
+    """The journal of a shard; a thousand of them share a folder."""
+    return folder / "shards" / f"{number // 1000:05}" / f"{number:08}.sqlite"
+
+
+def lines_of(path: Path) -> Iterator[bytes]:
+    """The lines of a shard's journal that nobody holds, in the items' order."""
+    if not path.exists():
+        return
+    # Immutable: nothing is locked, and no file is made beside it.
+    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+    try:
+        yield from (bytes(row[0]) for row in db.execute("SELECT line FROM lines ORDER BY position"))
+    finally:
+        db.close()
