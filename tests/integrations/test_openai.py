@@ -183,7 +183,7 @@ def test_errors_are_the_sdks(brain: Brain) -> None:
                 client.chat.completions.create(**asked)
             assert (caught.value.status_code, caught.value.code) == (429, "rate_limit_exceeded")
             assert caught.value.request_id == "req_brain"
-        with pytest.raises(openai.NotFoundError, match=r"chat\.completions and models only"):
+        with pytest.raises(openai.NotFoundError, match="models only"):
             client.embeddings.create(model="m", input="text", encoding_format="float")
         with pytest.raises(openai.BadRequestError, match="messages"):
             client.chat.completions.create(model="m", messages=[{"content": "Hi"}])

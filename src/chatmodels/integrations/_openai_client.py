@@ -10,12 +10,12 @@ from collections.abc import AsyncIterator, Iterator
 from importlib import import_module
 from typing import Any
 
-from chatmodels._errors import ChatModelError, DeadlineError
+from chatmodels._errors import ChatModelError, DeadlineError, UsageError
 from chatmodels._json import encode, loads
 from chatmodels._model import ChatModel
 
 from ._openai_answers import Wire
-from ._openai_server import Server, error_body, is_transport, status_of
+from ._openai_server import Asked, Beside, Server, error_body, is_transport, status_of
 
 _openai: Any = import_module("openai")
 
@@ -63,7 +63,7 @@ class _Sync(_Transport):  # type: ignore[misc]
         if found is not None:
             return found
         try:
-            asked = self._server.asked(loads(request.read()))
+            asked = _asked(self._server, request, request.read())
             if not asked.call.stream:
                 message, wire = self._server.answer(asked)
                 return _response(200, wire, message.request_id)
@@ -83,7 +83,7 @@ class _Async(_AsyncTransport):  # type: ignore[misc]
         if found is not None:
             return found
         try:
-            asked = self._server.asked(loads(await request.aread()))
+            asked = _asked(self._server, request, await request.aread())
             if not asked.call.stream:
                 message, wire = await self._server.aanswer(asked)
                 return _response(200, wire, message.request_id)
@@ -99,7 +99,9 @@ _DONE = b"data: [DONE]\n\n"
 
 
 def _event(wire: Wire) -> bytes:
-    return b"data: " + encode(wire) + b"\n\n"
+    kind = wire.get("type")
+    named = f"event: {kind}\n".encode() if isinstance(kind, str) else b""
+    return named + b"data: " + encode(wire) + b"\n\n"
 
 
 class _SyncStream(_Bytes):  # type: ignore[misc]
@@ -142,6 +144,37 @@ class _AsyncStream(_AsyncBytes):  # type: ignore[misc]
         await self._rest.aclose()
 
 
+#: Headers that the SDK itself sets: they say how to reach OpenAI.
+_SDKS = frozenset(
+    {
+        "accept", "accept-encoding", "authorization", "connection", "content-length", "content-type", "host",
+        "idempotency-key", "openai-organization", "openai-project", "transfer-encoding", "user-agent",
+    }
+)  # fmt: skip
+#: The SDK's timeout where its user gave none, in seconds: then the model's own deadlines hold.
+_NOT_GIVEN = 600
+
+
+def _asked(server: Server, request: Any, body: bytes) -> Asked:
+    """What a request asks for, with the headers and the timeout that its user gave."""
+    if request.url.query:
+        raise UsageError("extra_query has no place here: set it on the model, in base_url", argument="extra_query")
+    wire = loads(body)
+    headers = {k: v for k, v in request.headers.items() if k not in _SDKS and not k.startswith("x-stainless-")}
+    timeouts = _timeouts(request.extensions.get("timeout") or {}, bool(wire.get("stream")))
+    beside = Beside(headers=headers, timeouts=timeouts)
+    return server.asked(wire, beside, responses=str(request.url.path).endswith("/responses"))
+
+
+def _timeouts(given: dict[str, Any], stream: bool) -> dict[str, float | None]:
+    """The SDK's timeout is one of silence: of a whole answer its total, of a stream the time between two pieces."""
+    read = given.get("read", _NOT_GIVEN)
+    if read == _NOT_GIVEN:
+        return {}
+    waits: dict[str, float | None] = {"first_token": read, "idle": read} if stream else {"total": read}
+    return {"connect": given.get("connect"), **waits}
+
+
 def _response(status: int, wire: Wire, request_id: str | None = None) -> Any:
     headers = {"content-type": "application/json"}
     if request_id:
@@ -152,13 +185,13 @@ def _response(status: int, wire: Wire, request_id: str | None = None) -> Any:
 def _other(server: Server, request: Any) -> Any:
     """The answer to everything but a call; None for a call."""
     path = str(request.url.path)
-    if request.method == "POST" and path.endswith("/chat/completions"):
+    if request.method == "POST" and path.endswith(("/chat/completions", "/responses")):
         return None
     if request.method == "GET" and path.endswith("/models"):
         return _response(200, server.models())
     if request.method == "GET" and path.endswith(f"/models/{server.model()['id']}"):
         return _response(200, server.model())
-    message = f"{request.method} {path}: this client has chat.completions and models only"
+    message = f"{request.method} {path}: this client has chat.completions, responses.create and models only"
     said = {"message": message, "type": "invalid_request_error", "param": None, "code": "unsupported"}
     return _response(404, {"error": said})
 

@@ -23,17 +23,23 @@ from chatmodels._errors import (
     TransportError,
     UsageError,
 )
-from chatmodels._events import Event, Restarted
+from chatmodels._events import End, Event, Restarted
 from chatmodels._json import is_object, mapping
 from chatmodels._messages import AIMessage
 from chatmodels._model import ChatModel
 from chatmodels._output import Output
 from chatmodels._stream import AsyncChatStream, ChatStream
+from chatmodels.dialects._base import Dialect
 from chatmodels.dialects.openai_chat import OpenAIChat
+from chatmodels.dialects.openai_responses import OpenAIResponses
 
 from ._openai_answers import ChunkWriter, Wire, answer_of
+from ._openai_responses import ResponseWriter, response_of
 
-_READER = OpenAIChat("openai")
+_CHAT: Any = OpenAIChat("openai")
+_RESPONSES: Any = OpenAIResponses("openai")
+#: Fields of a Responses request that mean what OpenAI has stored: nobody else can answer them.
+_STORED = ("previous_response_id", "conversation", "background", "prompt")
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -41,13 +47,22 @@ class Asked(msgspec.Struct, frozen=True):
 
     plan: Plan
     call: Call
-    with_usage: bool
+    body: Wire
     #: The name of the typed answer, where the provider may give it as a call.
     output: str | None
+    #: Asked in the form of Responses, not of Chat Completions.
+    responses: bool = False
+
+
+class Beside(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request says beside its body: headers for the provider, and seconds of patience (`timeouts`: names of ours)."""
+
+    headers: dict[str, str] = {}
+    timeouts: dict[str, float | None] = {}
 
 
 class Server:
-    """Answers Chat Completions with a model. `pass_model` sends the `model` of a request on; else the model's own answers."""
+    """Answers Chat Completions and Responses with a model. `pass_model` sends a request's `model` on; else it is not looked at."""
 
     def __init__(self, model: ChatModel, pass_model: bool = False) -> None:
         self._model = model
@@ -61,30 +76,32 @@ class Server:
         """The model, in the list's form."""
         return {"id": self._model.model, "object": "model", "created": 0, "owned_by": self._model.provider}
 
-    def asked(self, body: Wire) -> Asked:
+    def asked(self, body: Wire, beside: Beside | None = None, *, responses: bool = False) -> Asked:
         """What a request's body asks for; a UsageError where it is none."""
-        call = _READER.decode_request(body)
+        reader = _RESPONSES if responses else _CHAT
+        call: Call = reader.decode_request(body)
         model, config = self._model, self._model._config
         if self._pass_model and call.model:
             model = model.with_model(call.model)
+        if beside is not None and beside.timeouts:
+            model = model.with_timeouts(**beside.timeouts)
         plan = model._plan()
         settings, output = _settings(config.settings, call.settings), config.output
-        if not isinstance(plan.dialect, OpenAIChat):
-            settings, wanted = _translated(settings, plan.dialect.provider)
+        if beside is not None and beside.headers:
+            headers = {**(settings.extra_headers or {}), **beside.headers}
+            settings = msgspec.structs.replace(settings, extra_headers=headers)
+        if not isinstance(plan.dialect, type(reader)):
+            settings, wanted = _translated(settings, plan.dialect, "Responses" if responses else "Chat Completions")
             output = wanted or output
-        return Asked(
-            plan,
-            Call(
-                model=model.model,
-                messages=call.messages,
-                settings=settings,
-                tools=call.tools or config.tools,
-                output=output,
-                stream=call.stream,
-            ),
-            bool(mapping(body.get("stream_options")).get("include_usage")),
-            output.name if output is not None else None,
+        made = Call(
+            model=model.model,
+            messages=call.messages,
+            settings=settings,
+            tools=call.tools or config.tools,
+            output=output,
+            stream=call.stream,
         )
+        return Asked(plan, made, body, output.name if output is not None else None, responses)
 
     # -- whole answers
 
@@ -101,13 +118,13 @@ class Server:
     # -- streams
 
     def stream(self, asked: Asked) -> Iterator[Wire]:
-        """The chunks of an answer; closing the iterator closes the connection."""
+        """The chunks (or events) of an answer; closing the iterator closes the connection."""
         state, writer = Streaming(), _writer(asked)
         stream = ChatStream(chunks(stream_flow(asked.plan, asked.call, state), state), state)
         try:
             for piece in stream:
                 for event in piece.events:
-                    yield from _written(writer, event)
+                    yield from _written(writer, event, state)
         finally:
             stream.close()
 
@@ -118,30 +135,38 @@ class Server:
         try:
             async for piece in stream:
                 for event in piece.events:
-                    for chunk in _written(writer, event):
+                    for chunk in _written(writer, event, state):
                         yield chunk
         finally:
             await stream.aclose()
 
 
-def _writer(asked: Asked) -> ChunkWriter:
-    return ChunkWriter(
-        model=asked.call.model, created=int(time.time()), with_usage=asked.with_usage, output=asked.output
-    )
+def _writer(asked: Asked) -> ChunkWriter | ResponseWriter:
+    model, now = asked.call.model, int(time.time())
+    if asked.responses:
+        return ResponseWriter(asked.body, model=model, created=now, output=asked.output)
+    with_usage = bool(mapping(asked.body.get("stream_options")).get("include_usage"))
+    return ChunkWriter(model=model, created=now, with_usage=with_usage, output=asked.output)
 
 
-def _written(writer: ChunkWriter, event: Event) -> list[Wire]:
+def _written(writer: ChunkWriter | ResponseWriter, event: Event, state: Streaming) -> list[Wire]:
     if isinstance(event, Restarted):
         raise IncompleteStream(f"the answer began anew on another model ({event.reason}), which this form cannot say")
-    return writer.chunks(event)
+    if isinstance(writer, ChunkWriter):
+        return writer.chunks(event)
+    return writer.end(state.message()) if isinstance(event, End) else writer.events(event)
 
 
 def _whole(asked: Asked, message: AIMessage) -> Wire:
     """The provider's own answer where it has this form, else ours written in it."""
     raw = message.raw
-    if isinstance(asked.plan.dialect, OpenAIChat) and is_object(raw) and raw.get("object") == "chat.completion":
+    dialect, kind = (OpenAIResponses, "response") if asked.responses else (OpenAIChat, "chat.completion")
+    if isinstance(asked.plan.dialect, dialect) and is_object(raw) and raw.get("object") == kind:
         return raw
-    return answer_of(message, model=asked.call.model, created=int(time.time()), output=asked.output)
+    model, now = asked.call.model, int(time.time())
+    if asked.responses:
+        return response_of(message, asked.body, model=model, created=now, output=asked.output)
+    return answer_of(message, model=model, created=now, output=asked.output)
 
 
 def _settings(own: Settings, asked: Settings) -> Settings:
@@ -152,7 +177,7 @@ def _settings(own: Settings, asked: Settings) -> Settings:
     return msgspec.structs.replace(own, **given)
 
 
-def _translated(settings: Settings, provider: str) -> tuple[Settings, Output[Any] | None]:
+def _translated(settings: Settings, dialect: Dialect, form: str) -> tuple[Settings, Output[Any] | None]:
     """Settings for another wire format: a schema becomes a typed answer; fields that only this format has are told."""
     wanted, output = settings.response_format, None
     changes: dict[str, Any] = {}
@@ -161,9 +186,15 @@ def _translated(settings: Settings, provider: str) -> tuple[Settings, Output[Any
         changes["response_format"] = None
     elif wanted == {"type": "text"}:
         changes["response_format"] = None
-    if settings.extra_body:
-        names = ", ".join(sorted(settings.extra_body))
-        warnings.warn(f"{names}: not sent, since {provider} takes no fields of Chat Completions", stacklevel=6)
+    extra = settings.extra_body or {}
+    for name in _STORED:
+        if extra.get(name):
+            raise UsageError(f"{name} means what OpenAI has stored, and {dialect.provider} answers", argument=name)
+    told = sorted(k for k, v in extra.items() if v not in (None, [], {}))
+    if told:
+        said = f"{', '.join(told)}: not sent, since {dialect.provider} takes no fields of {form}"
+        warnings.warn(said, stacklevel=6)
+    if extra:
         changes["extra_body"] = None
     return msgspec.structs.replace(settings, **changes), output
 
