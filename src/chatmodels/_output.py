@@ -96,17 +96,28 @@ class Output(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
         Takes blanks around the JSON, and a code fence around it; nothing else is mended. Raises `OutputError`
         with the path of each problem when the text is not JSON or does not fit.
         """
+        return self._fitting(self.load(text))
+
+    def load(self, text: str) -> Any:
+        """The answer's text as a JSON value, not looked at any further."""
         try:
-            return self.convert(_loads(text))
+            return self.bare(_loads(text))
         except RecursionError as error:
             raise OutputError("the answer is nested too deeply") from error
 
+    def bare(self, value: Any) -> Any:
+        """A JSON value without what a type that is no object was wrapped in."""
+        return value[_WRAPPER] if self.wrapped and is_object(value) and value.keys() == {_WRAPPER} else value
+
     def convert(self, value: Any) -> T:
         """As `parse`, for an answer that is JSON already (a tool's arguments)."""
-        if self.wrapped and is_object(value) and value.keys() == {_WRAPPER}:
-            value = value[_WRAPPER]
+        return self._fitting(self.bare(value))
+
+    def _fitting(self, value: Any) -> T:
         try:
             return self._converted(value)
+        except RecursionError as error:
+            raise OutputError("the answer is nested too deeply") from error
         except Mismatch as error:
             raise OutputError(f"the answer does not fit {self.name}: {error}") from error
 

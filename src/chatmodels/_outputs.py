@@ -64,6 +64,14 @@ def value_of(output: Output[T], message: AIMessage) -> T:
     return output.parse(message.text if call is None else call.args)
 
 
+def data_of(output: Output[Any], message: AIMessage) -> Any:
+    """The JSON value of an answer that fits, as the model wrote it."""
+    call = _forced_call(output, message)
+    if isinstance(call, ToolCall):
+        return output.bare(call.args)
+    return output.load(message.text if call is None else call.args)
+
+
 def _forced_call(output: Output[Any], message: AIMessage) -> ToolCall | InvalidToolCall | None:
     """The call by which a provider without structured output gives it."""
     return next((c for c in message.tool_calls if c.name == output.name), None)
