@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ pytest.importorskip("pyarrow")
 import ray
 import ray.data
 
-from chatmodels import ChatModel, UsageError
+from chatmodels import AuthenticationError, ChatModel, UsageError
 from chatmodels.ray import RayLimiter, map_messages, run_ray
 from chatmodels.ray._journal import BlockJournal
 
@@ -34,6 +35,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Quiet."""
+
+    def handle(self) -> None:
+        with suppress(ConnectionResetError):  # a worker has been killed
+            super().handle()
 
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["content-length"])))["messages"][-1]["content"]
@@ -211,6 +216,14 @@ def test_failed_rows_are_tried_again_and_only_they(server: Counting, tmp_path: P
         run_ray(chat(server), rows[:3], tmp_path / "out", shard_size=4, workers=1)
     with pytest.raises(UsageError, match="shard_size"):
         run_ray(chat(server), rows, tmp_path / "out", shard_size=5, workers=1)
+
+
+def test_a_wrong_key_ends_it_at_once(server: Counting, tmp_path: Path) -> None:
+    server.status = 401
+    rows = [{"messages": f"q{n}"} for n in range(200)]
+    with pytest.raises(AuthenticationError):
+        run_ray(chat(server), rows, tmp_path / "out", shard_size=50, max_concurrency=2, workers=1)
+    assert sum(server.asked.values()) <= 20  # of 200: a few for each shard that a worker began
 
 
 def test_the_local_engine_on_workers() -> None:

@@ -264,7 +264,7 @@ class Driver:
         self._open[shard.number] = tally
         if end.stopped is None:
             self._whole(shard, tally, end)
-        elif end.stopped in ("max_cost", "max_tokens"):
+        elif _share_is_spent(member, end):
             self._at_cap(member, shard)
         else:
             self.stop(end.stopped, end.reason or end.stopped)
@@ -331,3 +331,9 @@ class Driver:
         for line in lines_of(path_of(self._folder, number)):
             found.add(record_of(line), reused)
         return found
+
+
+def _share_is_spent(member: Member, end: ShardEnd) -> bool:
+    """A cap can also stop a shard because a price is not known."""
+    caps = member.caps
+    return (caps.cost is not None and end.cost >= caps.cost) or (caps.tokens is not None and end.tokens >= caps.tokens)

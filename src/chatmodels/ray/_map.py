@@ -13,6 +13,8 @@ from .._errors import ChatModelError, UsageError
 from .._json import is_array, is_object
 from .._messages import AIMessage, Message
 from .._model import ChatModel
+from ..batch._engine import FATAL
+from ._fit import fitted
 from ._journal import BlockJournal, journal_of
 from ._library import library
 from ._limiter import RayLimiter
@@ -44,8 +46,9 @@ def map_messages(
     a model travels without its key, which the worker reads from its own environment. Each of `workers` actors (or from, to) has
     `max_concurrency` calls under way. `journal`: a folder that all workers see; answers are written there as they come, and a block
     whose worker was lost, or that a second run meets again, calls only what is missing (with the same `batch_size`). `limiter`
-    holds for all workers together. `errors="raise"` fails the block when all its calls have ended. Further options (`num_cpus`,
-    `num_gpus`, ...) go to `Dataset.map_batches`.
+    holds for all workers together. `errors="raise"` fails the block when all its calls have ended; a wrong key, an unknown model
+    and an empty account fail it at once in either case, for every row would fail the same way. Further options (`num_cpus`,
+    `num_gpus`, ...) go to `Dataset.map_batches`; an embedded engine (`ChatLocal`) uses `num_cpus` threads.
     """
     if errors not in ("record", "raise"):
         raise UsageError(f"errors is 'record' or 'raise', not {errors!r}", argument="errors")
@@ -98,7 +101,7 @@ class Answers:
     def model(self) -> ChatModel:
         """The model, made at its first use in this worker."""
         if self._model is None:
-            made = self._given if isinstance(self._given, ChatModel) else self._given()
+            made = fitted(self._given if isinstance(self._given, ChatModel) else self._given())
             self._model = made if self._limiter is None else made.with_layer(self._limiter.layer())
         return self._model
 
@@ -138,6 +141,10 @@ class Answers:
                 inputs.append(list(call.messages))
         ended = self.model.batch_as_completed(inputs, max_concurrency=self._limit, **self._settings)
         for index, result in ended:
+            if isinstance(
+                result, FATAL
+            ):  # every further row would fail the same way: leaving the loop ends what is under way
+                raise result
             keep(keys[index], _record(result))
 
 

@@ -24,6 +24,7 @@ class Member:
         self.ready = False
         self.shard: Shard | None = None
         self.alone = False
+        self.caps = Caps()
         self.asked: Any = None
         self.now = Now()
 
@@ -64,7 +65,7 @@ class Pool:
 
     def give(self, member: Member, shard: Shard, caps: Caps, retry_failed: bool) -> None:
         """Have it answer the shard."""
-        member.shard, member.now = shard, Now()
+        member.shard, member.caps, member.now = shard, caps, Now()
         member.pending = member.actor.answer.remote(shard, caps, retry_failed)
 
     def wait(self, seconds: float) -> list[Member]:

@@ -6,6 +6,7 @@ The input is cut into shards of so many lines. A shard's answers appear as a who
 from __future__ import annotations
 
 import os
+import pickle
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ import msgspec
 from .._errors import UsageError
 from .._json import dumps_text, is_object, loads
 from .._model import ChatModel
+from ..batch._engine import FATAL
 from ._journal import BlockJournal
 from ._library import library
 from ._limiter import RayLimiter
@@ -53,7 +55,9 @@ def run_ray(
     `items`: a file of JSON lines that all workers see, or rows (dicts). `out/answers/part-000000.jsonl` has the lines of the first
     `shard_size` items with what `map_messages` adds to them, and so on, in the input's order. `out/journal` has what was answered
     in shards that have not ended: the same command after a crash, or beside lost workers, calls only what is missing. Failed rows
-    are lines with an error; the same command tries just them again. Raises `UsageError` where `out` holds another run. Further
+    are lines with an error; the same command tries just them again. Raises `UsageError` where `out` holds another run, and at once
+    what every row would fail with (a wrong key, an unknown model, an empty account). `run_batch(engine="ray")` does the same for
+    items and lines of the form that batches have elsewhere; here rows keep their own columns. Further
     options (`num_cpus`, `num_gpus`, ...) go to `Dataset.map_batches`.
     """
     ray, data = library(), library("ray.data")
@@ -68,7 +72,9 @@ def run_ray(
         given = {"answers": answers, "source": str(source), "folder": str(folder), "column": column, "output": output}
         options = {"concurrency": workers, "batch_size": 1, "batch_format": "numpy", **ray_options}
         shards = data.from_items(todo, override_num_blocks=len(todo))
-        shards.map_batches(ShardWorker, fn_constructor_kwargs=given, **options).materialize()
+        for row in shards.map_batches(ShardWorker, fn_constructor_kwargs=given, **options).iter_rows():
+            if row["fatal"]:
+                raise pickle.loads(row["fatal"])  # noqa: S301 - our own worker's; leaving the loop ends the others
     return _counted(folder, output, time.monotonic() - began)
 
 
@@ -84,14 +90,17 @@ class ShardWorker:
         number, start, end = (int(batch[name][0]) for name in ("number", "start", "end"))
         rows = [_row(line) for line in _piece(self._source, start, end).splitlines() if line.strip()]
         journal = self._folder / "journal" / f"{number:06}.jsonl"
-        records = self._answers.records([row.get(self._column) for row in rows], lambda keys: BlockJournal(journal))
+        try:
+            records = self._answers.records([row.get(self._column) for row in rows], lambda keys: BlockJournal(journal))
+        except FATAL as error:
+            return {"fatal": [pickle.dumps(error)]}
         lines = [dumps_text({**row, **self._named(record)}) for row, record in zip(rows, records, strict=True)]
         _put(_part(self._folder, number), "".join(line + "\n" for line in lines))
         failed = sum(record["error"] is not None for record in records)
         _put(self._folder / "journal" / f"{number:06}.failed", str(failed))
         if not failed:
             journal.unlink(missing_ok=True)
-        return {"number": batch["number"]}
+        return {"fatal": [b""]}
 
     def _named(self, record: dict[str, Any]) -> dict[str, Any]:
         return {column_of(self._output, field): record[field] for field in ("text", *FIELDS)}

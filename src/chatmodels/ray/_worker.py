@@ -101,6 +101,8 @@ class ShardWorker:
         self._price: Any = None
         self._run: Run | None = None
         self._stopped: tuple[str, str] | None = None
+        #: What shards before this one have taught of a call's cost, so that under a cap only the very first call goes alone.
+        self._learned = (0, 0, 0.0)
 
     async def begin(self, beside: Apart | None) -> int:
         """Make the model, ready to be asked; the process's id."""
@@ -124,9 +126,11 @@ class ShardWorker:
         tally = Tally()
         run = Run(self._model, Feed(shard), journal, Nowhere(), self._gate, tally, Progress(False), self._options(caps))
         run._in_a_row = caps.in_a_row
+        run._answers, run._most_tokens, run._most_cost = self._learned
         self._run = run
         failed = await self._ran(run)
         self._run = None
+        self._learned = run._answers, run._most_tokens, run._most_cost
         in_a_row = run._in_a_row - (0 if _some_went_well(tally) else caps.in_a_row)
         return ShardEnd(
             number=shard.number, tally=tally, read=run.read, again=again, stopped=run.stopped, reason=run.reason,
