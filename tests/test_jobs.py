@@ -297,7 +297,7 @@ def test_providers_without_a_batch_api() -> None:
 def test_recorded_jobs_are_read() -> None:
     """States and results of recorded exchanges: each answer decodes, and every count is known."""
     from chatmodels._call import HTTPResponse
-    from chatmodels._jobs import _read
+    from chatmodels._jobs import read as read_line
     from chatmodels._jobs_apis import (
         APIS,
         GoogleJobs,
@@ -339,7 +339,7 @@ def test_recorded_jobs_are_read() -> None:
                     continue
                 name = "openai-responses" if b'"object":"response"' in line.response.body else api
                 plan = ChatModel(f"{name}:m", api_key="k")._plan()
-                found = _read(plan, Job(id="j", provider=name, model="m", count=1), line)
+                found = read_line(plan, Job(id="j", provider=name, model="m", count=1), line)
                 assert not isinstance(found, ChatModelError), found
                 assert found.text
                 assert found.finish_reason in ("stop", "length")

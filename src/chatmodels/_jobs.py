@@ -6,7 +6,8 @@ unless it is sure that the first did not arrive.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -18,6 +19,7 @@ from ._calls import Ledger, Plan, begin, failed
 from ._errors import ChatModelError, ConnectError, ProtocolError, RateLimitError, UsageError
 from ._flow import Flow, Send
 from ._json import is_object, loads
+from ._layers import TELEMETRY, TRACKING, through
 from ._mask import mask
 from ._messages import AIMessage, HumanMessage
 from ._usage import Attempt
@@ -53,6 +55,17 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
         return self.state not in ("pending", "running", "cancelling")
 
 
+class JobInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A job as the provider's list has it. `label` is None where the provider keeps none; `count` is of its inputs, `made` the time
+    at which it was made, in seconds since 1970, both None where the provider does not say."""
+
+    id: str
+    state: State
+    label: str | None = None
+    count: int | None = None
+    made: float | None = None
+
+
 class Item(msgspec.Struct, frozen=True):
     """One call of a job: its id, which comes back with its answer, and the call."""
 
@@ -76,9 +89,14 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class JobsAPI(Protocol):
-    """One provider's batch API. The flows give and take plain values; sending is `exchange`'s."""
+    """One provider's batch API. The flows give and take plain values; sending is `exchange`'s.
+
+    `window` is the time within which the provider answers, in seconds. `labelled`: its list of jobs has their labels.
+    """
 
     limits: Limits
+    window: float
+    labelled: bool
 
     def submit(self, plan: Plan, items: Sequence[Item], label: str | None) -> Flow[str]:
         """Hand the calls over -> the job's id."""
@@ -95,6 +113,24 @@ class JobsAPI(Protocol):
     def cancel(self, plan: Plan, job: str) -> Flow[JobStatus]:
         """Stop it."""
         ...
+
+    def listed(self, plan: Plan, since: float | None, most: int) -> Flow[tuple[JobInfo, ...]]:
+        """At most so many of the jobs that were made since then, the newest first."""
+        ...
+
+
+def pages(
+    one: Callable[[Any], Flow[tuple[Sequence[JobInfo], Any]]], since: float | None, most: int
+) -> Flow[tuple[JobInfo, ...]]:
+    """The provider's list, page by page: `one` gives a page's jobs and where the next one begins, None at the end."""
+    found: list[JobInfo] = []
+    at: Any = None
+    while True:
+        some, at = yield from one(at)
+        kept = [job for job in some if since is None or job.made is None or job.made >= since]
+        found += kept
+        if at is None or len(found) >= most or (some and not kept):
+            return tuple(found[:most])
 
 
 def submit_flow(api: JobsAPI, plan: Plan, items: Sequence[Item], label: str | None) -> Flow[Job]:
@@ -122,16 +158,32 @@ def _check(items: Sequence[Item], limits: Limits) -> None:
         raise UsageError(f"the inputs of a job go to one model, not to {sorted(models)}", argument="inputs")
 
 
+def seen(plan: Plan, call: Call, found: AIMessage | ChatModelError) -> Flow[None]:
+    """Show an answer out of a job to those who watch calls (usage tracking, telemetry, the log), as a call that has ended."""
+    watching = tuple(layer for layer in plan.layers if layer.rank in (TELEMETRY, TRACKING))
+    if not watching:
+        return
+
+    def answer(plan: Plan, call: Call) -> Flow[AIMessage]:
+        yield from ()
+        if isinstance(found, ChatModelError):
+            raise found
+        return found
+
+    with suppress(ChatModelError):
+        yield from through(msgspec.structs.replace(plan, layers=watching), call, answer)
+
+
 def results_flow(api: JobsAPI, plan: Plan, job: Job) -> Flow[dict[str, AIMessage | ChatModelError]]:
     """The answers of a job that has ended, by item id: a message, or the error of that item."""
     status = yield from api.status(plan, job.id)
     if not status.ended:
         raise UsageError(f"job {job.id} has not ended, it is {status.state}: wait for it first", argument="job")
     lines: list[Line] = yield from api.results(plan, job.id, status)
-    return {line.id: _read(plan, job, line) for line in lines}
+    return {line.id: read(plan, job, line) for line in lines}
 
 
-def _read(plan: Plan, job: Job, line: Line) -> AIMessage | ChatModelError:
+def read(plan: Plan, job: Job, line: Line) -> AIMessage | ChatModelError:
     """One result through the dialect that a plain answer goes through."""
     response = line.response
     found: AIMessage | ChatModelError
@@ -139,6 +191,10 @@ def _read(plan: Plan, job: Job, line: Line) -> AIMessage | ChatModelError:
         found = plan.dialect.decode(response) if response.status < 300 else plan.dialect.decode_error(response)
     except ChatModelError as error:
         found = error
+    usage = None
+    if isinstance(found, AIMessage) and found.usage is not None:
+        # The bodies are those of plain answers, and say nothing of the batch; the price depends on it.
+        usage = msgspec.structs.replace(found.usage, raw={**(found.usage.raw or {}), "service_tier": "batch"})
     attempt = Attempt(
         number=1,
         provider=job.provider,
@@ -146,9 +202,10 @@ def _read(plan: Plan, job: Job, line: Line) -> AIMessage | ChatModelError:
         status=response.status,
         request_id=line.request_id,
         outcome="ok" if isinstance(found, AIMessage) else type(found).__name__,
-        usage=found.usage if isinstance(found, AIMessage) else None,
+        usage=usage,
     )
     if isinstance(found, AIMessage):
+        force_setattr(found, "usage", usage)
         force_setattr(found, "provider", job.provider)
         force_setattr(found, "request_id", line.request_id)
         force_setattr(found, "attempts", (attempt,))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from hashlib import sha256
 from typing import Any, ClassVar
 from urllib.parse import quote, urlsplit
@@ -17,7 +18,20 @@ from ._call import HTTPRequest
 from ._calls import Plan
 from ._errors import UsageError
 from ._flow import Flow
-from ._jobs import Item, JobsAPI, JobStatus, Limits, Line, State, asked, exchange, parsed, refusal
+from ._jobs import (
+    Item,
+    JobInfo,
+    JobsAPI,
+    JobStatus,
+    Limits,
+    Line,
+    State,
+    asked,
+    exchange,
+    pages,
+    parsed,
+    refusal,
+)
 from ._json import is_object, loads, mapping, objects, string
 
 _JSONL = re.compile(rb"[^\r\n]+")
@@ -74,10 +88,30 @@ def _number(value: Any) -> int | None:
         return None
 
 
+#: Every provider here answers within a day.
+DAY = 86_400.0
+#: Jobs on a page of a list.
+PAGE = 100
+
+
+def _time(value: Any) -> float | None:
+    """Seconds since 1970, of a number or an ISO text (whose fractions some write with nine digits)."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, str):
+        return None
+    text = re.sub(r"(\.\d{6})\d+", r"\1", value)
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        return None
+
+
 class OpenAIJobs:
     """`/files` and `/batches`: a JSONL file goes up, a batch is made of it, its output and error files come down."""
 
     limits = Limits(50_000, 200_000_000)
+    window, labelled = DAY, True
     states: ClassVar[dict[str, State]] = {
         "validating": "pending", "in_progress": "running", "finalizing": "running", "completed": "done", "failed": "failed",
         "expired": "expired", "cancelling": "cancelling", "cancelled": "cancelled",
@@ -136,6 +170,28 @@ class OpenAIJobs:
         """Stop it."""
         return self._status((yield from asked(plan, _post(f"/batches/{quote(job, safe='')}/cancel"))))
 
+    def listed(self, plan: Plan, since: float | None, most: int) -> Flow[tuple[JobInfo, ...]]:
+        """The provider's list."""
+
+        def page(at: str | None) -> Flow[tuple[Sequence[JobInfo], str | None]]:
+            after = "" if at is None else f"&after={quote(at, safe='')}"
+            said = yield from asked(plan, _get(f"/batches?limit={PAGE}{after}"))
+            jobs = [self._info(job) for job in objects(said.get("data"))]
+            return jobs, jobs[-1].id if jobs and said.get("has_more") else None
+
+        return pages(page, since, most)
+
+    def _info(self, batch: dict[str, Any]) -> JobInfo:
+        status = self._status(batch)
+        label = string(mapping(batch.get("metadata")).get("label"))
+        return JobInfo(
+            id=str(batch.get("id")),
+            state=status.state,
+            label=label,
+            count=status.total or None,
+            made=_time(batch.get("created_at")),
+        )
+
 
 def openai_line(line: dict[str, Any]) -> Line:
     """One line of an output or error file, which Mistral writes as well."""
@@ -156,6 +212,7 @@ class AnthropicJobs:
     """`/v1/messages/batches`: the calls go up in the request, the results come down as JSONL."""
 
     limits = Limits(100_000, 256_000_000)
+    window, labelled = DAY, False
     path = "/v1/messages/batches"
 
     def submit(self, plan: Plan, items: Sequence[Item], label: str | None) -> Flow[str]:
@@ -186,6 +243,21 @@ class AnthropicJobs:
     def cancel(self, plan: Plan, job: str) -> Flow[JobStatus]:
         """Stop it."""
         return _anthropic_status((yield from asked(plan, _post(f"{self.path}/{quote(job, safe='')}/cancel"))))
+
+    def listed(self, plan: Plan, since: float | None, most: int) -> Flow[tuple[JobInfo, ...]]:
+        """The provider's list."""
+
+        def page(at: str | None) -> Flow[tuple[Sequence[JobInfo], str | None]]:
+            after = "" if at is None else f"&after_id={quote(at, safe='')}"
+            said = yield from asked(plan, _get(f"{self.path}?limit={PAGE}{after}"))
+            jobs: list[JobInfo] = []
+            for job in objects(said.get("data")):
+                status = _anthropic_status(job)
+                made = _time(job.get("created_at"))
+                jobs.append(JobInfo(id=str(job.get("id")), state=status.state, count=status.total, made=made))
+            return jobs, jobs[-1].id if jobs and said.get("has_more") else None
+
+        return pages(page, since, most)
 
 
 def _anthropic_status(batch: dict[str, Any]) -> JobStatus:
@@ -239,6 +311,7 @@ class GoogleJobs:
     """`models/X:batchGenerateContent` with the calls in the request; the answers stand in the finished operation."""
 
     limits = Limits(1_000_000, 20_000_000)  # of items no limit is written down
+    window, labelled = DAY, True
     states: ClassVar[dict[str, State]] = {
         "PENDING": "pending", "RUNNING": "running", "SUCCEEDED": "done", "FAILED": "failed", "CANCELLED": "cancelled",
         "EXPIRED": "expired", "UNSPECIFIED": "pending",
@@ -296,6 +369,27 @@ class GoogleJobs:
         yield from exchange(plan, _post(f"/v1beta/{quote(job)}:cancel"))
         return (yield from self.status(plan, job))
 
+    def listed(self, plan: Plan, since: float | None, most: int) -> Flow[tuple[JobInfo, ...]]:
+        """The provider's list."""
+
+        def page(at: str | None) -> Flow[tuple[Sequence[JobInfo], str | None]]:
+            after = "" if at is None else f"&pageToken={quote(at, safe='')}"
+            said = yield from asked(plan, _get(f"/v1beta/batches?pageSize={PAGE}{after}"))
+            jobs = [self._info(job) for job in objects(said.get("operations"))]
+            return jobs, string(said.get("nextPageToken")) or None
+
+        return pages(page, since, most)
+
+    def _info(self, operation: dict[str, Any]) -> JobInfo:
+        status, about = self._status(operation), mapping(operation.get("metadata"))
+        return JobInfo(
+            id=str(operation.get("name")),
+            state=status.state,
+            label=string(about.get("displayName")),
+            count=status.total,
+            made=_time(about.get("createTime")),
+        )
+
 
 def _google_line(number: int, line: dict[str, Any]) -> Line:
     made = string(mapping(line.get("metadata")).get("key")) or string(line.get("key")) or str(number)
@@ -314,6 +408,7 @@ class MistralJobs:
     """`/batch/jobs` with the calls in the request; the answers stand in the job, or in its files."""
 
     limits = Limits(10_000, 100_000_000)
+    window, labelled = DAY, True
     states: ClassVar[dict[str, State]] = {
         "QUEUED": "pending", "RUNNING": "running", "SUCCESS": "done", "FAILED": "failed", "TIMEOUT_EXCEEDED": "expired",
         "CANCELLATION_REQUESTED": "cancelling", "CANCELLED": "cancelled",
@@ -373,6 +468,27 @@ class MistralJobs:
         """Stop it."""
         path = f"{self._base(plan)}/batch/jobs/{quote(job, safe='')}/cancel"
         return self._status((yield from asked(plan, _post(path))))
+
+    def listed(self, plan: Plan, since: float | None, most: int) -> Flow[tuple[JobInfo, ...]]:
+        """The provider's list."""
+
+        def page(at: int | None) -> Flow[tuple[Sequence[JobInfo], int | None]]:
+            number = at or 0
+            said = yield from asked(plan, _get(f"{self._base(plan)}/batch/jobs?page={number}&page_size={PAGE}"))
+            jobs = [self._info(job) for job in objects(said.get("data"))]
+            return jobs, number + 1 if len(jobs) == PAGE else None
+
+        return pages(page, since, most)
+
+    def _info(self, job: dict[str, Any]) -> JobInfo:
+        status = self._status(job)
+        return JobInfo(
+            id=str(job.get("id")),
+            state=status.state,
+            label=string(mapping(job.get("metadata")).get("label")),
+            count=status.total or None,
+            made=_time(job.get("created_at")),
+        )
 
 
 def _fits(data: bytes, limits: Limits) -> None:

@@ -14,16 +14,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ._call import Call
 from ._drive import arun, run
 from ._errors import ChatModelError, DeadlineError, UsageError
 from ._flow import NOW, Flow, Sleep
 from ._inputs import Input
-from ._jobs import Item, Job, JobsAPI, JobStatus, results_flow, submit_flow
+from ._jobs import Item, Job, JobInfo, JobsAPI, JobStatus, results_flow, seen, submit_flow
 from ._jobs_apis import api_of
 from ._messages import AIMessage
 from ._model import ChatModel
 
-__all__ = ["Job", "JobStatus", "Jobs"]
+__all__ = ["Job", "JobInfo", "JobStatus", "Jobs"]
 
 
 class Jobs:
@@ -39,6 +40,7 @@ class Jobs:
             raise UsageError(f"model is a ChatModel, not {type(model).__name__}", argument="model")
         self._model = model
         self._api: JobsAPI = api_of(model.provider)
+        self._counted: set[str] = set()
 
     def __repr__(self) -> str:
         return f"Jobs({self._model!r})"
@@ -108,12 +110,36 @@ class Jobs:
 
     def results(self, job: Job | str) -> dict[str, AIMessage | ChatModelError]:
         """The answers of a job that has ended, by the inputs' ids: a message, or the error of that input. Every input that the
-        provider has said something about is there; one that is missing had no answer."""
-        return run(results_flow(self._api, self._model._own_plan(), self._job(job)))
+        provider has said something about is there; one that is missing had no answer.
+
+        Usage tracking, telemetry and the log of calls see each answer, at the price of a batch, the first time that this object
+        fetches a job's results."""
+        return run(self._results(self._job(job)))
 
     async def aresults(self, job: Job | str) -> dict[str, AIMessage | ChatModelError]:
         """`results` in the async world."""
-        return await arun(results_flow(self._api, self._model._own_plan(), self._job(job)))
+        return await arun(self._results(self._job(job)))
+
+    def _results(self, job: Job) -> Flow[dict[str, AIMessage | ChatModelError]]:
+        found = yield from results_flow(self._api, self._model._own_plan(), job)
+        if job.id not in self._counted:
+            self._counted.add(job.id)
+            plan = self._model._plan()
+            for one in found.values():
+                yield from seen(plan, Call(model=job.model, messages=()), one)
+        return found
+
+    def list(self, *, limit: int = 100) -> Sequence[JobInfo]:
+        """The newest jobs of this account at the provider, whoever made them, at most `limit`; the newest first.
+
+        >>> Jobs(ChatOpenAI()).list(limit=1)  # doctest: +SKIP
+        (JobInfo(id='batch_1', state='done', label='translations', count=2, made=1790000000.0),)
+        """
+        return run(self._api.listed(self._model._own_plan(), None, _limit(limit)))
+
+    async def alist(self, *, limit: int = 100) -> Sequence[JobInfo]:
+        """`list` in the async world."""
+        return await arun(self._api.listed(self._model._own_plan(), None, _limit(limit)))
 
     def cancel(self, job: Job | str) -> JobStatus:
         """Stop a job. What was answered by then can still be fetched, and is paid."""
@@ -127,6 +153,12 @@ class Jobs:
         if isinstance(job, Job):
             return job
         return Job(id=_id(job), provider=self._model.provider, model=self._model.model, count=0)
+
+
+def _limit(limit: Any) -> int:
+    if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
+        raise UsageError(f"limit is a whole number, 1 or more; got {limit!r}", argument="limit")
+    return limit
 
 
 def _id(job: Job | str) -> str:

@@ -88,7 +88,7 @@ class Run:
         self._flights: dict[bytes, list[Entry]] = {}
         self._tasks: set[Task] = set()
         self._open = self._unsafe = self._in_a_row = self.read = 0
-        self._all_read = self._waking = self._over = False
+        self._all_read = self._waking = self._over = self._wanting = False
         self._spent_tokens, self._spent_cost = journal.spent if journal is not None else (0, 0.0)
         self._answers = 0
         self._most_tokens, self._most_cost = 0, 0.0  # that one call has taken
@@ -101,25 +101,54 @@ class Run:
     async def run(self) -> None:
         """To the end, or until it is stopped. Raises what the source or the disk raised."""
         self._finish, finished = mailbox()
-        self._room = semaphore(self.options.room)
+        self._room = semaphore(self._rooms())
         self._ledger = Ledger(self._journal, self._output, self.options.ordered, _soon(self._told))
         metrics = self.tally.metrics
         if metrics is not None:
             metrics.start()
         self._reader = spawn(self._read)
         ticker, meter = spawn(self._tick), spawn(self._measure)
+        self._begin()
         try:
             await finished()
         finally:
-            for task in (ticker, meter, self._reader, *self._tasks):
+            for task in (ticker, meter, self._reader, *self._under_way()):
                 task.cancel()
             self._over = True
             self._ledger.close()
+            self.progress.leave()
             if metrics is not None:
                 metrics.end()
             self.closed.set()
         if self.error is not None:
             raise self.error
+
+    # -- what another way of sending has otherwise
+
+    def _rooms(self) -> int:
+        """How many items may be on their way."""
+        return self.options.room
+
+    def _begin(self) -> None:
+        """The run has begun: what an earlier one left under way is taken up."""
+
+    def _under_way(self) -> list[Task]:
+        """What is to be cancelled at the end."""
+        return list(self._tasks)
+
+    def in_flight(self) -> int:
+        """Items that have been sent and have not ended."""
+        return len(self._tasks)
+
+    def parting(self) -> str:
+        """What is said at the first Ctrl-C."""
+        return "no more calls are sent; those in flight may end (Ctrl-C again: now)"
+
+    def facts(self) -> dict[str, Any]:
+        """What the summary has besides the tally."""
+        return {}
+
+    # --
 
     def release(self) -> None:
         """The taker of records has taken one."""
@@ -148,7 +177,7 @@ class Run:
     async def _tick(self) -> None:
         while True:
             await sleep(self.progress.every)
-            self.tally.in_flight = len(self._tasks)
+            self.tally.in_flight = self.in_flight()
             self.progress.show(self.tally)
 
     async def _measure(self) -> None:
@@ -156,7 +185,7 @@ class Run:
         metrics = self.tally.metrics
         while metrics is not None:
             metrics.show(
-                in_flight=len(self._tasks),
+                in_flight=self.in_flight(),
                 concurrency_limit=self.gate.allowed(monotonic()),
                 queued=len(self._ready),
                 expected=self.tally.expected or 0,
@@ -168,7 +197,9 @@ class Run:
     async def _read(self) -> None:
         try:
             while True:
+                self._wanting = True
                 await self._room.acquire()
+                self._wanting = False
                 got = await self._source.next()
                 if got is None:
                     break
@@ -207,9 +238,11 @@ class Run:
             self._ended(end)
         for _ in range(told.out):
             self._room.release()
+        for note in told.notes:
+            note.then()
         if told.error is not None:
             self.stop("error", str(told.error), told.error)
-            for task in self._tasks:
+            for task in self._under_way():
                 task.cancel()
             self._open = 0  # what is still open cannot be written: the journal has it as begun
         self._pump()
@@ -291,7 +324,7 @@ class Run:
             self._in_a_row = 0
             self._answered(entry, message, monotonic() - began)
 
-    def _answered(self, entry: Entry, message: AIMessage, seconds: float) -> None:
+    def _answered(self, entry: Entry, message: AIMessage, seconds: float | None) -> None:
         cost = None if message.from_cache else self._cost(message)
         tokens = 0 if message.from_cache else _tokens(message.attempts)
         if self.options.max_cost is not None and cost is None and not message.from_cache and self.stopped is None:

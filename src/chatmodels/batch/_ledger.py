@@ -46,12 +46,20 @@ class End(msgspec.Struct, frozen=True):
     reused: bool = False
 
 
+class Note(msgspec.Struct, frozen=True):
+    """Something else for the journal, in its turn; `then` is called in the loop when it is on the disk."""
+
+    write: Callable[[Journal], object]
+    then: Callable[[], object]
+
+
 class Told(msgspec.Struct):
     """What has become of a group: entries whose calls may be sent, ends that are safe, and how many lines have gone out."""
 
     go: list[Entry] = []
     ends: list[End] = []
     lines: list[bytes] = []
+    notes: list[Note] = []
     out: int = 0
     error: BaseException | None = None
 
@@ -62,7 +70,7 @@ class Ledger:
     def __init__(self, journal: Journal | None, output: Output, ordered: bool, tell: Callable[[Told], None]) -> None:
         self._journal, self._output, self._tell = journal, output, tell
         self._order = InOrder() if ordered else None
-        self._queue: SimpleQueue[Entry | End | None] = SimpleQueue()
+        self._queue: SimpleQueue[Entry | End | Note | None] = SimpleQueue()
         self.put = self._queue.put
         self._broken = False
         self._thread = threading.Thread(target=self._work, name="chatmodels-ledger", daemon=True)
@@ -87,8 +95,8 @@ class Ledger:
         finally:
             self._end()
 
-    def _group(self, first: Entry | End | None) -> tuple[list[Entry | End], bool]:
-        group: list[Entry | End] = []
+    def _group(self, first: Entry | End | Note | None) -> tuple[list[Entry | End | Note], bool]:
+        group: list[Entry | End | Note] = []
         got = first
         while got is not None:
             group.append(got)
@@ -100,7 +108,7 @@ class Ledger:
                 return group, False
         return group, True
 
-    def _write(self, group: list[Entry | End]) -> None:
+    def _write(self, group: list[Entry | End | Note]) -> None:
         """A failure ends the batch: what is not on the disk then is not told as ended."""
         if self._broken or not group:
             return
@@ -117,10 +125,14 @@ class Ledger:
             told = Told(error=_worded(error, self._journal))
         self._tell(told)
 
-    def _apply(self, group: list[Entry | End], told: Told) -> None:
+    def _apply(self, group: list[Entry | End | Note], told: Told) -> None:
         for one in group:
             if isinstance(one, End):
                 told.ends.append(one)
+            elif isinstance(one, Note):
+                told.notes.append(one)
+                if self._journal is not None:
+                    one.write(self._journal)
             elif (end := self._begin(one)) is None:
                 told.go.append(one)
             else:
