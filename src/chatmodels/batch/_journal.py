@@ -77,6 +77,15 @@ class Journal:
     def _meta(self, name: str) -> Any:
         return self._one("SELECT value FROM meta WHERE name = ?", name)
 
+    @property
+    def database(self) -> sqlite3.Connection:
+        """For who keeps a table of its own beside the items; used within `transaction`."""
+        return self._db
+
+    def meta(self, name: str) -> Any:
+        """What is noted about the whole, or None."""
+        return self._meta(name)
+
     @contextmanager
     def transaction(self) -> Generator[None]:
         """All or nothing, and on the disk at its end."""
