@@ -18,8 +18,6 @@ import trio
 from chatmodels import UsageError
 from chatmodels.batch import Item, aiter_batch, arun_batch, estimate_batch, iter_batch, run_batch
 from chatmodels.batch._gate import Gate
-from chatmodels.batch._progress import Progress
-from chatmodels.batch._tally import Tally
 from chatmodels.prices import Price, Prices
 
 from ..conftest import chat
@@ -321,20 +319,6 @@ def test_the_iterator_of_the_caller_may_fail(server: Server, tmp_path: Path) -> 
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
-
-
-def test_progress() -> None:
-    tally = Tally(200)
-    tally.done, tally.failed, tally.in_flight, tally.new_tokens, tally.cost = 48, 2, 7, 1000, 1.5
-    for stream, end in ((Terminal(), "\x1b[K"), (io.StringIO(), "\n")):
-        progress = Progress(True, stream)
-        progress.show(tally)
-        shown = stream.getvalue()
-        assert "50/200 done, 2 failed, 7 in flight, " in shown
-        assert shown.endswith(end)
-    nothing = io.StringIO()
-    Progress(False, nothing).end(tally)
-    assert not nothing.getvalue()
 
 
 @pytest.mark.parametrize("name", ["batch", "generate"])

@@ -1,38 +1,47 @@
-"""How far a batch is, on standard error: a bar on a terminal, a line every few seconds elsewhere. Knows only the tally."""
+"""How far a batch is, on standard error: a bar on a terminal, a line every few seconds elsewhere. Knows only the tally.
+
+What others write beside the bar (log lines, warnings, prints) goes above it.
+"""
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
+from collections import deque
 from collections.abc import Callable
 from time import monotonic
 from typing import Any, TextIO
 
 from .._errors import UsageError
 from .._flow import Flow
+from ._progress_lines import LEAST_BAR, Rates, bar, fitted, parts_of
+from ._progress_stream import Guard
 from ._tally import Tally
 
-#: Seconds between two plain lines, and two drawings of the bar.
-LINES, BAR = 10.0, 0.2
+#: Seconds between two plain lines, and two drawings of the bar; over how many seconds rates are taken.
+LINES, BAR, RECENT = 10.0, 0.2, 30.0
+#: A longer line is hard to read, and wraps where the window gets narrower.
+WIDEST = 120
 
 
 class Progress:
-    """Shows a tally from time to time. Off, it does nothing."""
+    """Shows a tally from time to time. Off, it does nothing. Without `bar` it shows lines on a terminal too."""
 
-    def __init__(self, on: bool, stream: TextIO | None = None) -> None:
+    def __init__(self, on: bool, stream: TextIO | None = None, *, bar: bool = True) -> None:
         self._stream: Any = sys.stderr if stream is None else stream
         self._on = on and _is_open(self._stream)
-        self._bar = self._on and _is_terminal(self._stream)
+        self._bar = bar and self._on and _is_terminal(self._stream)
         self.every = BAR if self._bar else LINES
         self._began = self._shown = monotonic()
-        self._drawn = False
+        self._seen: deque[tuple[float, int, int]] = deque([(self._began, 0, 0)])
+        self._guard: Guard | None = None
 
     def show(self, tally: Tally) -> None:
         """Now."""
         if self._on:
             self._shown = monotonic()
-            self._write(tally, "\r" if self._bar else "", "\x1b[K" if self._bar else "\n")
-            self._drawn = self._bar
+            self._write(tally, last=False)
 
     def soon(self, tally: Tally) -> None:
         """Now, if it is time."""
@@ -42,19 +51,43 @@ class Progress:
     def end(self, tally: Tally) -> None:
         """The last time, with the end of the line."""
         if self._on:
-            self._write(tally, "\r" if self._bar else "", "\x1b[K\n" if self._bar else "\n")
-            self._drawn = False
-
-    def _write(self, tally: Tally, before: str, after: str) -> None:
-        text = line(tally, max(1e-9, monotonic() - self._began))
-        if self._bar:
-            width = shutil.get_terminal_size().columns
-            text = (_bar(tally, width - len(text) - 2) + text)[: width - 1]
-        try:
-            self._stream.write(before + text + after)
-            self._stream.flush()
-        except (OSError, ValueError):  # nobody looks any more; the batch goes on
+            self._write(tally, last=True)
+            self.leave()
             self._on = False
+
+    def leave(self) -> None:
+        """The bar goes, and the terminal is as it was; to be called whatever has happened."""
+        if self._guard is not None:
+            self._guard.close()
+            self._guard = None
+
+    def _write(self, tally: Tally, *, last: bool) -> None:
+        parts = parts_of(tally, self._rates(tally, last))
+        try:
+            if not self._bar:
+                self._stream.write(", ".join(text for _, text in parts) + "\n")
+                self._stream.flush()
+                return
+            width = min(_width(self._stream), WIDEST) - 1
+            text = fitted(parts, width - LEAST_BAR if tally.expected and width >= 60 else width)
+            line = bar(tally, width - len(text)) + text
+            if self._guard is None:
+                self._guard = Guard(self._stream)
+            self._guard.draw(line, last=last)
+        except (OSError, ValueError):  # nobody looks any more; the batch goes on
+            self.leave()
+            self._on = False
+
+    def _rates(self, tally: Tally, last: bool) -> Rates:
+        """Items and tokens a second of late; at the end, of all."""
+        now, fresh = monotonic(), tally.ended - tally.reused
+        seen = self._seen
+        seen.append((now, fresh, tally.new_tokens))
+        while len(seen) > 2 and now - seen[1][0] > RECENT:
+            seen.popleft()
+        then, items, tokens = (self._began, 0, 0) if last else seen[0]
+        seconds = max(0.001, now - then)
+        return Rates(max(0, fresh - items) / seconds, max(0, tally.new_tokens - tokens) / seconds)
 
 
 def _is_open(stream: Any) -> bool:
@@ -63,41 +96,20 @@ def _is_open(stream: Any) -> bool:
 
 
 def _is_terminal(stream: Any) -> bool:
-    return bool(stream.isatty())
+    """Can it go back to the beginning of a line?"""
+    return bool(stream.isatty()) and os.environ.get("TERM") != "dumb"
 
 
-def line(tally: Tally, seconds: float) -> str:
-    """`1,200/5,000 done, 3 failed, 50 in flight, 5,400 tokens/s, $1.20, 12 s left`"""
-    of = "" if tally.expected is None else f"/{tally.expected:,}"
-    parts = [f"{tally.ended:,}{of} done"]
-    if tally.failed:
-        parts.append(f"{tally.failed:,} failed")
-    if tally.in_flight:
-        parts.append(f"{tally.in_flight:,} in flight")
-    fresh = tally.ended - tally.reused
-    parts.append(f"{fresh / seconds:,.1f}/s")
-    if tally.new_tokens:
-        parts.append(f"{tally.new_tokens / seconds:,.0f} tokens/s")
-    if tally.cost is not None:
-        parts.append(f"${tally.cost:,.2f}")
-    if tally.expected is not None and fresh and tally.ended < tally.expected:
-        parts.append(f"{_time((tally.expected - tally.ended) * seconds / fresh)} left")
-    return ", ".join(parts)
+def has_room(out: Any) -> bool:
+    """May there be a bar, or do the records themselves go to the terminal?"""
+    return out != "-" or not _is_open(sys.stdout) or not sys.stdout.isatty()
 
 
-def _bar(tally: Tally, width: int) -> str:
-    if not tally.expected or width < 10:
-        return ""
-    width = min(width - 3, 40)
-    full = min(width, int(width * tally.ended / tally.expected))
-    return f"[{'#' * full}{'.' * (width - full)}] "
-
-
-def _time(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes = int(seconds // 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
+def _width(stream: Any) -> int:
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or 80
+    except (OSError, ValueError, AttributeError):  # not a real one
+        return shutil.get_terminal_size().columns
 
 
 def checked(progress: Any) -> bool:

@@ -23,7 +23,7 @@ from ._journal import Journal
 from ._metrics import metrics_of
 from ._output import File, Nowhere, Output, Stream, Taken
 from ._prices import price_of
-from ._progress import Progress
+from ._progress import Progress, has_room
 from ._progress import checked as checked_progress
 from ._record import BatchRecord
 from ._tally import BatchSummary, Tally
@@ -64,7 +64,7 @@ class Batch:
             raise
         self.last = -1 if self.journal is None else self.journal.last
         self.gate = Gate(max_concurrency, adaptive=adaptive)
-        self.progress = Progress(checked_progress(progress))
+        self.progress = Progress(checked_progress(progress), bar=has_room(out))
         self.options = Options(
             ordered=ordered, max_concurrency=max_concurrency, max_cost=max_cost, max_tokens=max_tokens, price=price,
             patience=patience, stop_after=stop_after, system=system,
