@@ -9,6 +9,9 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from .page_formats import answer as answer_of
+from .page_formats import calls_weather
+
 ANSWERS = {
     "artificial intelligence": ("J'aime l'intelligence artificielle.", 29, 14),
     "programming": ("J'aime programmer.", 28, 6),
@@ -44,15 +47,20 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _chat(self, body: dict[str, Any]) -> None:
         self.server.seen.append({"path": self.path, "headers": dict(self.headers.items()), "body": body})
+        if (other := answer_of(self.path, body)) is not None:
+            self._write(*other)
+            return
         text, usage = _words(body)
         if body.get("stream"):
             self._stream(text, usage)
         else:
-            self._send(_answer(text, usage, body.get("n") or 1))
+            self._send(_calling(usage) if calls_weather(body) else _answer(text, usage, body.get("n") or 1))
 
     def _send(self, body: Any) -> None:
-        data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        self._head("application/json", len(data))
+        self._write("application/json", body if isinstance(body, bytes) else json.dumps(body).encode())
+
+    def _write(self, kind: str, data: bytes) -> None:
+        self._head(kind, len(data))
         self.wfile.write(data)
 
     def _stream(self, text: str, usage: dict[str, int]) -> None:
@@ -76,6 +84,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _words(body: dict[str, Any]) -> tuple[str, dict[str, int]]:
     asked = json.dumps(body["messages"][-1]["content"])
+    if body["messages"][-1]["role"] == "tool" and "22 degrees" in asked:
+        return "It is 22 degrees in Paris.", {"prompt_tokens": 60, "completion_tokens": 9, "total_tokens": 69}
     text, given, made = next((v for k, v in ANSWERS.items() if k in asked), ("Bonjour.", 10, 3))
     return text, {"prompt_tokens": given, "completion_tokens": made, "total_tokens": given + made}
 
@@ -86,6 +96,14 @@ def _answer(text: str, usage: dict[str, int], n: int = 1) -> dict[str, Any]:
     ]
     return {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "gpt-3.5-turbo",
             "choices": choices, "usage": usage}  # fmt: skip
+
+
+def _calling(usage: dict[str, int]) -> dict[str, Any]:
+    whole = _answer("", usage)
+    call = {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Paris"}'}}
+    whole["choices"][0] |= {"message": {"role": "assistant", "content": None, "tool_calls": [call]}}
+    whole["choices"][0]["finish_reason"] = "tool_calls"
+    return whole
 
 
 def _pieces(text: str) -> list[str]:

@@ -1,0 +1,68 @@
+"""Checks the built site: every public name is in the reference, and no page asks another host for anything.
+
+`zensical build --strict && python .ci/site.py`. Links between pages are the build's to check.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from importlib import import_module
+from pathlib import Path
+
+SITE = Path(__file__).resolve().parents[1] / "build" / "site"
+MODULES = [
+    "chatmodels",
+    "chatmodels.chat_models",
+    "chatmodels.schema",
+    "chatmodels.prompts",
+    "chatmodels.chains",
+    "chatmodels.caches",
+    "chatmodels.history",
+    "chatmodels.control",
+    "chatmodels.tokens",
+    "chatmodels.prices",
+    "chatmodels.telemetry",
+    "chatmodels.callbacks",
+    "chatmodels.batch",
+    "chatmodels.jobs",
+    "chatmodels.ray",
+    "chatmodels.testing",
+    "chatmodels.testing.conformance",
+    "chatmodels.providers",
+    "chatmodels.layers",
+    "chatmodels.integrations.langchain",
+    "chatmodels.integrations.pydantic_ai",
+    "chatmodels.integrations.openai",
+]
+ASKED = re.compile(r"""<(?:script|img|iframe|source)[^>]+src="?(https?:[^"\s>]+)|<link[^>]+href="?(https?:[^"\s>]+)""")
+
+
+def missing(ids: set[str]) -> list[str]:
+    """Public names that have no place in the reference under any of their addresses."""
+    places: dict[int, list[str]] = {}
+    for module in MODULES:
+        found = import_module(module)
+        for name in found.__all__:
+            if not name.startswith("__"):
+                places.setdefault(id(getattr(found, name)), []).append(f"{module}.{name}")
+    return sorted(names[0] for names in places.values() if not ids.intersection(names))
+
+
+def main() -> int:
+    pages = {page: page.read_text() for page in SITE.rglob("*.html")}
+    if not pages:
+        print("there is no site: zensical build --strict", file=sys.stderr)
+        return 1
+    lost = missing({name for text in pages.values() for name in re.findall(r'id="?(chatmodels\.[\w.]+)', text)})
+    foreign = sorted({"".join(found) for text in pages.values() for found in ASKED.findall(text)})
+    for name in lost:
+        print(f"not in the reference: {name}", file=sys.stderr)
+    for address in foreign:
+        print(f"a page asks another host: {address}", file=sys.stderr)
+    print(f"{len(pages)} pages")
+    return 1 if lost or foreign else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
