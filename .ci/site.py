@@ -1,10 +1,11 @@
-"""Checks the built site: every public name is in the reference, and no page asks another host for anything.
+"""Checks the built site: all public names and all methods of ChatModel are in the reference, and no page asks another host.
 
 `zensical build --strict && python .ci/site.py`. Links between pages are the build's to check.
 """
 
 from __future__ import annotations
 
+import inspect
 import re
 import sys
 from importlib import import_module
@@ -46,6 +47,10 @@ def missing(ids: set[str]) -> list[str]:
         for name in found.__all__:
             if not name.startswith("__"):
                 places.setdefault(id(getattr(found, name)), []).append(f"{module}.{name}")
+    model = import_module("chatmodels").ChatModel
+    for name, value in inspect.getmembers(model, lambda value: callable(value) or isinstance(value, property)):
+        if not name.startswith("_"):
+            places.setdefault(id(value), []).append(f"chatmodels.ChatModel.{name}")
     return sorted(names[0] for names in places.values() if not ids.intersection(names))
 
 
