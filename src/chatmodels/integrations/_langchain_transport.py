@@ -22,6 +22,7 @@ from chatmodels._json import loads
 from chatmodels.dialects._base import make_error
 
 from ._langchain_errors import class_of
+from ._needs import caused
 
 _messages: Any = import_module("langchain_core.messages")
 _END = b'{"end":true}\n'
@@ -57,10 +58,10 @@ class LangChainTransport:
         """Call the model."""
         runnable, asked = self._asked(effect.request.body)
         try:
-            answer = runnable.invoke(**asked)
+            return _response(runnable.invoke(**asked))
         except Exception as error:
-            raise _ours(error) from error
-        return _response(answer)
+            raised = error
+        raise caused(_ours(raised), raised)
 
     def open(self, effect: Open) -> LangChainOpened:
         """Begin a stream of the model."""
@@ -105,7 +106,8 @@ class LangChainOpened:
             return _END
         except Exception as error:
             self._over = True
-            raise _ours(error) from error
+            raised = error
+        raise caused(_ours(raised), raised)
 
     def finish(self) -> None:
         """The model has said all."""
@@ -175,9 +177,10 @@ async def _within(start: Callable[[], Any], deadline: float | None, idle: float 
     except StopAsyncIteration:
         raise
     except Exception as error:
-        if limit.expired():
-            raise DeadlineError(passed(late), phase=late) from error
-        raise _ours(error) from error
+        raised = error
+    if limit.expired():
+        raise DeadlineError(passed(late), phase=late) from raised
+    raise caused(_ours(raised), raised)
 
 
 def _response(answer: Any) -> HTTPResponse:

@@ -25,6 +25,7 @@ from chatmodels._json import loads
 from chatmodels._portal import in_portal, portal
 from chatmodels.dialects._base import make_error
 
+from ._needs import caused
 from ._pydantic_ai_requests import native_of, requests_of, tool_of
 
 _direct: Any = import_module("pydantic_ai.direct")
@@ -131,7 +132,7 @@ class PydanticAIOpened:
         found = await _within(self._lines.get(), _left(deadline, idle), (phase, "idle"))
         if isinstance(found, Exception):
             self._over = True
-            raise _ours(found) from found
+            raise caused(_ours(found), found)
         self._over = not found
         line: bytes = found
         return line
@@ -200,9 +201,10 @@ async def _within(
         async with limit:
             return await waited
     except Exception as error:
-        if limit.expired():
-            raise DeadlineError(passed(late), phase=late) from error
-        raise _ours(error) from error
+        raised = error
+    if limit.expired():
+        raise DeadlineError(passed(late), phase=late) from raised
+    raise caused(_ours(raised), raised)
 
 
 def _data(response: Any) -> dict[str, Any]:
