@@ -20,7 +20,7 @@ from ._layers import TRACKING, Inner, InnerStream, Layer, around
 from ._messages import AIMessage
 from ._tracking_budget import Budget, BudgetHere, budget_layer
 from ._usage import Attempt, Usage
-from .prices import Cost, Prices, price_of_try
+from .prices import Cost, Prices, counted, price_of_try
 from .tokens import count_call
 from .tokens._estimate import answer_tokens
 
@@ -133,7 +133,9 @@ class UsageTracker:
     def _priced(
         self, attempt: Attempt, call: Call, message: AIMessage | None, error: ChatModelError | None
     ) -> tuple[Attempt, Usage | None, Cost]:
-        usage = attempt.usage or _estimated(attempt, call, message, error)
+        usage = counted(attempt, message if _is_of(attempt, error) else None) or _estimated(
+            attempt, call, message, error
+        )
         if usage is None:
             return attempt, None, _FREE
         asked = call.settings.service_tier if attempt.usage is None else None  # an estimate: no provider told
@@ -144,15 +146,20 @@ def _sent(attempts: Sequence[Attempt]) -> list[Attempt]:
     return [a for a in attempts if a.outcome != BudgetExceeded.__name__]
 
 
+def _is_of(attempt: Attempt, error: ChatModelError | None) -> bool:
+    """Is what came of the call of this try?"""
+    if error is None:
+        return attempt.outcome in ("ok", "left")
+    return error.partial is not None and attempt is error.attempts[-1]
+
+
 def _estimated(attempt: Attempt, call: Call, message: AIMessage | None, error: ChatModelError | None) -> Usage | None:
     """What a try took that the provider must have worked for, but did not count."""
-    last = error is None or attempt is error.attempts[-1]
-    broken = error is not None and error.partial is not None
-    if attempt.outcome not in ("ok", "left", "cancelled", IncompleteStream.__name__) and not (last and broken):
+    own = _is_of(attempt, error)
+    if attempt.outcome not in ("ok", "left", "cancelled", IncompleteStream.__name__) and not own:
         return None
     given = count_call(call, attempt.provider or "").value
-    whose = attempt.outcome in ("ok", "left") or (last and broken)  # is the message this try's?
-    made = answer_tokens(message) if whose and message is not None else 0
+    made = answer_tokens(message) if own and message is not None else 0
     return Usage(input_tokens=given, output_tokens=made, estimated=True)
 
 

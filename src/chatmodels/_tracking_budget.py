@@ -163,13 +163,25 @@ class BudgetTry(TryLayer):
         if plan.tries.index(self) < _last(plan.tries, self):
             return (yield from inner())  # the same budget is there twice: the inner one counts
         ticket, before, free = self.budget.reserve(call, plan.dialect.provider), ledger.usage, False
+        whole = False
         try:
-            return (yield from inner())
+            result = yield from inner()
+            whole = True
+            return result
         except ChatModelError as error:
             free = isinstance(error, ProviderError) or not error.accepted
             raise
         finally:
-            self.budget.settle(ticket, None if ledger.usage is before else ledger.usage, free=free)
+            usage = None if ledger.usage is before else ledger.usage
+            self.budget.settle(ticket, usage if whole or usage is None else _at_least(usage, ticket), free=free)
+
+
+def _at_least(usage: Usage, ticket: Ticket) -> Usage:
+    """A try that broke off: its output was counted only up to there, so what was set aside for it stays booked."""
+    made = max(usage.output_tokens or 0, ticket.usage.output_tokens or 0)
+    return msgspec.structs.replace(
+        usage, input_tokens=usage.input_tokens or ticket.usage.input_tokens, output_tokens=made
+    )
 
 
 def _last(tries: tuple[TryLayer, ...], one: BudgetTry) -> int:

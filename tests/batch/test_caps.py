@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import pytest
 
+from chatmodels import Budget, track_usage
 from chatmodels.batch import run_batch
 from chatmodels.prices import Price, Prices
 
@@ -36,3 +38,28 @@ def test_an_answer_of_unknown_cost_stops_a_batch_with_a_cap(server: Server) -> N
     assert summary.stopped == "max_cost"
     assert "not known" in (summary.reason or "")
     assert summary.done == len(route.requests) == 1
+
+
+@pytest.mark.parametrize("limit", ["max_calls", "max_cost"])
+def test_a_models_own_budget_stops_the_batch_and_fails_no_item(server: Server, tmp_path: Path, limit: str) -> None:
+    """What a budget sets aside for calls in flight is no reason to stop: the batch waits for them."""
+    route, out = server.route(plain(answer("ok"))), tmp_path / "o.jsonl"
+    items = [f"item {i}" for i in range(30)]
+    each = 13e-6
+    limits = {"max_calls": 7.0} if limit == "max_calls" else {"max_cost": 10 * each}
+    model = chat(route, max_tokens=20)
+    summary = run_batch(model.with_budget(Budget(prices=TABLE, **limits)), items, out=out, max_concurrency=10)  # type: ignore[arg-type]
+    assert summary.stopped == "budget"
+    assert summary.failed == 0
+    assert summary.done == len(route.requests)
+    assert summary.done == 7 if limit == "max_calls" else 7 <= summary.done <= 10
+    assert limit in (summary.reason or "")
+    last = run_batch(model, items, out=out)
+    assert (last.done, last.failed, len(route.requests)) == (30, 0, 30)
+
+
+def test_track_usage_around_a_batch_does_too(server: Server) -> None:
+    route = server.route(plain(answer("ok")))
+    with track_usage(max_calls=3) as usage:
+        summary = run_batch(chat(route), [f"item {i}" for i in range(50)])
+    assert (summary.stopped, summary.done, usage.tries, len(route.requests)) == ("budget", 3, 3, 3)

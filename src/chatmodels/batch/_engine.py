@@ -22,6 +22,7 @@ from .._calls import call_flow
 from .._drive import arun
 from .._errors import (
     AuthenticationError,
+    BudgetExceeded,
     ChatModelError,
     ConnectError,
     MissingKeyError,
@@ -91,6 +92,7 @@ class Run:
         self._all_read = self._waking = self._over = self._wanting = False
         self._spent_tokens, self._spent_cost = journal.spent if journal is not None else (0, 0.0)
         self._answers = 0
+        self._full = False  # the model's budget has no room until a call ends
         self._most_tokens, self._most_cost = 0, 0.0  # that one call has taken
         self.stopped: str | None = None
         self.reason: str | None = None
@@ -273,7 +275,7 @@ class Run:
 
     def _pump(self) -> None:
         """Send what may be sent now."""
-        while self._ready and self.stopped is None:
+        while self._ready and self.stopped is None and not (self._full and self._tasks):
             now = monotonic()
             if len(self._tasks) >= self.gate.allowed(now):
                 if now < self.gate.closed_until:
@@ -318,9 +320,13 @@ class Run:
         began = monotonic()
         try:
             message = await arun(call_flow(self._plan, entry.call))
+        except BudgetExceeded as error:
+            self._no_room(entry, error)
         except Exception as error:
+            self._full = False
             self._went_wrong(entry, error, began)
         else:
+            self._full = False
             self._in_a_row = 0
             self._answered(entry, message, monotonic() - began)
 
@@ -361,6 +367,16 @@ class Run:
         if self.options.stop_after is not None and self._in_a_row >= self.options.stop_after:
             text = f"{self._in_a_row} items in a row have failed, the last with {type(error).__name__}: {error}"
             self.stop("failures", text)
+
+    def _no_room(self, entry: Entry, error: BudgetExceeded) -> None:
+        """The model's budget has none left, or has set it aside for the calls in flight: then it waits for one of these."""
+        self._full = True
+        if len(self._tasks) > 1 and self.stopped is None:
+            self._unsafe -= 1
+            self._ready.append(entry)
+            return
+        self._give_up(entry)
+        self.stop("budget", str(error))
 
     def _give_up(self, entry: Entry) -> None:
         """An item that was sent and not taken stays for the next run, with those that wait for it."""

@@ -19,7 +19,7 @@ KEPT = 25
 #: How an answer ends that is whole; "unknown" is of hosts that do not say.
 _WHOLE = ("stop", "tool_calls", "unknown")
 
-Stopped = Literal["interrupted", "max_tokens", "max_cost", "failures", "fatal", "error"]
+Stopped = Literal["interrupted", "max_tokens", "max_cost", "budget", "failures", "fatal", "error"]
 
 
 class BatchSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +31,9 @@ class BatchSummary(msgspec.Struct, frozen=True, kw_only=True):
     may have sent before it was killed, without their answers reaching the journal: none but these can have been paid twice,
     and most were not: some hundreds are noted ahead of their calls.
     Tokens and `cost` (US dollars, None where no price is known) count each call once. `stopped` says why the batch ended before its
-    items did, else None; `reason` says it in words. `errors` counts error classes. `seconds` is this run's.
+    items did, else None; `reason` says it in words. Through a provider's batch API, `jobs` were made in this run, `adopted` were
+    left by an earlier one, and `resubmitted` items had to go into a further job.
+    `errors` counts error classes. `seconds` is this run's.
     """
 
     total: int = 0
@@ -47,6 +49,9 @@ class BatchSummary(msgspec.Struct, frozen=True, kw_only=True):
     cost: float | None = None
     seconds: float = 0.0
     errors: dict[str, int] = {}
+    jobs: int = 0
+    adopted: int = 0
+    resubmitted: int = 0
     stopped: str | None = None
     reason: str | None = None
 
@@ -65,6 +70,11 @@ class BatchSummary(msgspec.Struct, frozen=True, kw_only=True):
             parts.append(f"{self.input_tokens:,} tokens in, {self.output_tokens:,} out")
         if self.cost is not None:
             parts.append(f"${self.cost:,.4f}")
+        if self.jobs or self.adopted:
+            left = f" and {self.adopted:,} of an earlier run" if self.adopted else ""
+            parts.append(f"{self.jobs:,} jobs{left}")
+        if self.resubmitted:
+            parts.append(f"{self.resubmitted:,} submitted again")
         if self.again:
             parts.append(f"{len(self.again):,} may have been paid twice")
         text = f"{self.total:,} items: " + ", ".join(parts)

@@ -6,10 +6,13 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, time
 
+from msgspec.structs import replace
+
 from .._messages import AIMessage
 from .._usage import Attempt, Usage
 from ._cost import Cost, Price, Prices
 from ._list import by_list
+from ._spent import counted, uncounted
 from ._terms import CHECKED, FACTORS, PLACES, PROVIDERS, Terms, terms_of
 
 _MILLION = 1_000_000
@@ -93,9 +96,18 @@ def cost_of(
         return Cost(total=0.0, input=0.0, output=0.0, source="from the cache")
     tried = [a for a in message.attempts if a.usage is not None]
     if not tried:
-        return price_of(message, at=at, prices=prices, batch=batch, tier=tier)
-    costs = [price_of_try(a, a.usage, message, at=at, prices=prices, batch=batch, tier=tier) for a in tried]
-    return sum(costs[1:], costs[0])
+        cost = price_of(message, at=at, prices=prices, batch=batch, tier=tier)
+    else:
+        last = tried[-1]
+        costs = [
+            price_of_try(
+                a, counted(a, message if a is last else None), message, at=at, prices=prices, batch=batch, tier=tier
+            )
+            for a in tried
+        ]
+        cost = sum(costs[1:], costs[0])
+    left = uncounted(message.attempts)
+    return replace(cost, omitted=(*cost.omitted, *left)) if left else cost
 
 
 def price_of_try(
