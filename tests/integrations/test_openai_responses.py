@@ -158,6 +158,28 @@ def test_headers_of_a_request_reach_the_provider_and_the_sdks_own_do_not() -> No
             client.chat.completions.create(model="m", messages=MESSAGES, extra_query={"a": "1"})
 
 
+def test_the_sdks_retries_are_the_models() -> None:
+    with serving() as server:
+        route = server.route(error(500, "down"))
+        model = ChatModel("openai:m", base_url=route.url, api_key="k").with_retry(attempts=2, base=0)
+        with as_openai(model, max_retries=2) as client, pytest.raises(openai.InternalServerError):
+            client.responses.create(model="m", input="Hi")
+        assert len(route.requests) == 3
+        with as_openai(model) as client, pytest.raises(openai.InternalServerError):
+            client.with_options(max_retries=5).responses.create(model="m", input="Hi")
+        assert len(route.requests) == 5
+
+
+def test_streamed_raw_responses_and_copies(brain: Brain) -> None:
+    with as_openai(chat(brain)) as client:
+        with client.chat.completions.with_streaming_response.create(model="m", messages=MESSAGES, stream=True) as raw:
+            lines = list(raw.iter_lines())
+        assert lines[-2] == "data: [DONE]"
+        copied = client.copy(timeout=30)
+        assert copied.chat.completions.create(model="m", messages=MESSAGES).choices[0].message.content == TEXT
+        assert [m.id for m in client.models.list()] == [client.models.retrieve("brain-1").id]
+
+
 def test_two_clients_in_two_loops(brain: Brain) -> None:
     async def ask() -> str:
         async with as_async_openai(chat(brain)) as client:

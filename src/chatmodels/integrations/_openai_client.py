@@ -41,17 +41,27 @@ _AsyncBytes: Any = _lib.AsyncByteStream
 
 def client(model: ChatModel, pass_model: bool, options: dict[str, Any]) -> Any:
     """An `openai.OpenAI`."""
+    model, options = _retrying(model, options)
     http = _lib.Client(transport=_Sync(Server(model, pass_model)))
-    return _openai.OpenAI(**{**_FIXED, **options}, http_client=http)
+    return _openai.OpenAI(**options, http_client=http)
 
 
 def async_client(model: ChatModel, pass_model: bool, options: dict[str, Any]) -> Any:
     """An `openai.AsyncOpenAI`."""
+    model, options = _retrying(model, options)
     http = _lib.AsyncClient(transport=_Async(Server(model, pass_model)))
-    return _openai.AsyncOpenAI(**{**_FIXED, **options}, http_client=http)
+    return _openai.AsyncOpenAI(**options, http_client=http)
 
 
-_FIXED: dict[str, Any] = {"api_key": "none", "base_url": _ADDRESS, "max_retries": 0}
+_FIXED: dict[str, Any] = {"api_key": "none", "base_url": _ADDRESS}
+
+
+def _retrying(model: ChatModel, options: dict[str, Any]) -> tuple[ChatModel, dict[str, Any]]:
+    """The SDK's `max_retries` are tries of the model's: one engine tries again, not two within each other."""
+    again = options.get("max_retries")
+    if again is not None:
+        model = model.with_retry(attempts=again + 1)
+    return model, {**_FIXED, **options, "max_retries": 0}
 
 
 class _Sync(_Transport):  # type: ignore[misc]
@@ -202,6 +212,9 @@ def _refused(error: ChatModelError, request: Any) -> Any:
         kind = _lib.ReadTimeout if isinstance(error, DeadlineError) else _lib.ConnectError
         raise kind(str(error), request=request) from error
     response = _response(status_of(error), error_body(error), getattr(error, "request_id", None))
+    response.headers["x-should-retry"] = (
+        "false"  # the model has tried again: the SDK heeds it, whatever its max_retries
+    )
     retry_after = getattr(error, "retry_after", None)
     if retry_after is not None:
         response.headers["retry-after"] = str(retry_after)
