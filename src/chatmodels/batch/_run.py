@@ -25,8 +25,10 @@ from ._output import File, Nowhere, Output, Stream, Taken
 from ._prices import price_of
 from ._progress import Progress, has_room
 from ._progress import checked as checked_progress
+from ._provider import ProviderRun
 from ._record import BatchRecord
 from ._tally import BatchSummary, Tally
+from ._via import opened, via_of
 
 Out = Any
 
@@ -39,13 +41,16 @@ class Batch:
         max_concurrency: int = 50, progress: bool = False, report: Any = None, max_cost: float | None = None,
         max_tokens: int | None = None, prices: Any = None, retry_failed: bool = False, patience: float = 300.0,
         stop_after: int | None = 100, adaptive: bool = True, system: str | None = None, format: str | None = None,
-        metrics: Any = None, take: Callable[[BatchRecord], object] | None = None,
+        metrics: Any = None, via: str | None = None, within: float | None = None, job_size: int | None = None,
+        max_jobs: int | None = None, poll: float | None = None, take: Callable[[BatchRecord], object] | None = None,
     ) -> None:  # fmt: skip
         self.began = monotonic()
         checked_limit(max_concurrency)
         _check_caps(max_cost=max_cost, max_tokens=max_tokens, patience=patience, stop_after=stop_after)
         self.report = _report_path(report)
         model = _model(model)
+        jobs = {"within": within, "job_size": job_size, "max_jobs": max_jobs, "poll": poll, "prices": prices}
+        via_of(model, via, under_way=False, **jobs)
         price = price_of(model, prices, needed=max_cost is not None)
         self.source = check(items_in(items, format))
         tally = Tally(count_of(items) if progress or metrics else None)
@@ -56,7 +61,7 @@ class Batch:
         try:
             if retry_failed and self.journal is not None:
                 self.journal.forget_failed()
-            self.again = () if self.journal is None else tuple(self.journal.begun())
+            self.via, self.book, self.again = opened(self.journal, model, via, **jobs)
             self.output = _output(out, self.journal, ordered=ordered, anew=retry_failed, take=take)
         except BaseException:
             if self.journal is not None:
@@ -69,19 +74,24 @@ class Batch:
             ordered=ordered, max_concurrency=max_concurrency, max_cost=max_cost, max_tokens=max_tokens, price=price,
             patience=patience, stop_after=stop_after, system=system,
         )  # fmt: skip
+        self.own_plan = model._own_plan()
         self.model = model.with_layer(GateLayer(self.gate))
         self.tally = tally
 
     def run(self, source: Any) -> Run:
-        return Run(self.model, source, self.journal, self.output, self.gate, self.tally, self.progress, self.options)
+        parts = (self.model, source, self.journal, self.output, self.gate, self.tally, self.progress, self.options)
+        if self.via is None or self.book is None:
+            return Run(*parts)
+        return ProviderRun(*parts, via=self.via, book=self.book, own_plan=self.own_plan, again=self.again)
 
     def ended(self, run: Run) -> BatchSummary:
         """The summary; the report, where one is asked for. Raises where the journal has more items than the input had."""
         self.tally.in_flight = 0
         self.progress.end(self.tally)
         summary = self.tally.summary(
-            run.read, seconds=monotonic() - self.began, stopped=run.stopped, reason=run.reason, again=self.again
-        )
+            run.read, seconds=monotonic() - self.began, stopped=run.stopped, reason=run.reason,
+            **{"again": self.again, **run.facts()},
+        )  # fmt: skip
         if self.report is not None:
             from ._report import page
 
@@ -110,6 +120,10 @@ def run_batch(model: Any, items: Any, **options: Any) -> BatchSummary:
     - `retry_failed`: ask again what failed in earlier runs; the output is written anew.
     - `patience`: seconds for which an item that is refused (429, overload, no connection) is sent again.
       `stop_after`: the batch stops after so many failures in a row; None: never.
+    - `via`: "provider" hands the items over to the provider's batch API, at about half the price: answers come within a day.
+      "auto" does so where the provider has one, its price is lower, and its window (24 hours) fits `within`, in seconds from the
+      first job; when that time nears, what is missing is asked in real time. `job_size`: items in a job (10,000); `max_jobs`:
+      jobs at once (4); `poll`: the longest pause between two looks at a job, in seconds (60). See docs/provider-batches.md.
     - `engine`: "ray", or a `chatmodels.ray.RayEngine`: the same on a Ray cluster (see docs/scale-out.md).
     - `progress`: a bar on a terminal, lines elsewhere, on standard error. `report`: the path of an HTML page about it all.
     - `metrics`: a path (Prometheus' text format, for the node exporter), a port of 127.0.0.1, an OpenTelemetry MeterProvider
@@ -122,6 +136,8 @@ def run_batch(model: Any, items: Any, **options: Any) -> BatchSummary:
     BatchSummary(total=1000000, done=999988, failed=12, ...)
     """
     if (engine := options.pop("engine", None)) is not None:
+        if options.get("via") is not None:
+            raise UsageError("via= and engine= exclude each other: a provider's jobs need no cluster", argument="via")
         from ..ray._engine import run_on
 
         return run_on(engine, model, items, _known(options))
@@ -207,7 +223,7 @@ def _driven(batch: Batch, out: queue.SimpleQueue[Any] | None) -> Generator[Batch
                 soon(run.release)
         over = True
     except KeyboardInterrupt:
-        sys.stderr.write("\nno more calls are sent; those in flight may end (Ctrl-C again: now)\n")
+        sys.stderr.write(f"\n{run.parting()}\n")
         soon(run.stop, "interrupted", "by Ctrl-C; the same command goes on with the rest")
         while out.get() is not None:
             soon(run.release)

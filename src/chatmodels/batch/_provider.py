@@ -1,0 +1,507 @@
+"""A batch through the provider's batch API: the run of `_engine`, with its calls cut into jobs.
+
+Reading, coalescing, the journal and the output are the run's own. Kept in memory are the items of the jobs that are under way
+and of the next one. When a deadline nears, the jobs are withdrawn and the run goes on in real time.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Coroutine
+from time import monotonic, time
+from typing import Any
+
+import msgspec
+
+from .._async import Task, sleep, spawn
+from .._drive import arun
+from .._errors import BadRequestError, ChatModelError
+from .._jobs import Job as Taken
+from .._jobs import JobsAPI, JobStatus, Line, read, seen
+from .._json import mapping, objects, string
+from .._messages import AIMessage
+from ._engine import FATAL, REFUSED, Run
+from ._jobbook import JobBook
+from ._ledger import Entry, Note, Told
+from ._pile import Pile, Piles
+from ._provider_job import Job, Refused, claimed, ended, new_job, noted, results, submitted
+from ._record import error_of
+
+#: An item that expired, was cancelled or is missing from the results is submitted again so many times.
+AGAIN = 3
+#: Codes with which a provider says that an item was not answered, and could be.
+GONE = frozenset({"batch_expired", "batch_cancelled", "batch_canceled"})
+#: Codes of a job that the provider does not take now, and takes when others have ended.
+LATER = frozenset({"token_limit_exceeded", "queue_limit_exceeded"})
+#: The longest pause after a refused job, in seconds.
+LONGEST = 300.0
+
+
+class Via(msgspec.Struct, frozen=True, kw_only=True):
+    """How jobs are made. `within`: seconds until the end, after which nothing may be left with the provider; None for no end."""
+
+    api: JobsAPI
+    size: int
+    bytes: int
+    jobs: int
+    poll: float
+    within: float | None = None
+
+
+class ProviderRun(Run):
+    """One batch through jobs, once."""
+
+    def __init__(self, *args: Any, via: Via, book: JobBook, own_plan: Any, again: tuple[int, ...]) -> None:
+        super().__init__(*args)
+        self.via, self.book, self.api, self.poll = via, book, via.api, via.poll
+        #: Jobs need no layers: their requests are no calls.
+        self.plan = own_plan
+        self._piles = Piles(self._plan, via.size, via.bytes)
+        self._jobs: dict[str, Job] = {}
+        self._owners: dict[int, Job] = {}
+        self._asides: set[Task] = set()
+        self._told_of = 0
+        self._in_real_time = False
+        self._closed_until, self._pause = 0.0, 0.0
+        self._refused_since: float | None = None
+        self._at_once = via.jobs
+        self._give_up_at: float | None = None
+        self.made = self.adopted = self.resubmitted = 0
+        self.left_running: list[str] = []
+        #: Items that an earlier run may have asked, and those that this one may ask twice.
+        self.before, self.twice = again, set[int]()
+
+    # -- what the run asks
+
+    def _rooms(self) -> int:
+        """All jobs and the next one; and what an earlier run had under way."""
+        before = [at for row in self.book.open for at in row.tries]
+        span = max(before) - min(before) + 1 if before and self.options.ordered else len(before)
+        return max((self.via.jobs + 1) * self.via.size, self._earlier(), span) + 256
+
+    def _earlier(self) -> int:
+        """Items that have to be on their way before those of the earlier run's jobs are."""
+        if self._journal is None or not self.book.open:
+            return 0
+        begun = self._journal.begun()
+        return begun[-1] - begun[0] + 1 if self.options.ordered and begun else len(begun)
+
+    def _begin(self) -> None:
+        for row in self.book.open:
+            job = Job(row, True)
+            self._jobs[job.label] = job
+            self._owners.update(dict.fromkeys(row.tries, job))
+            self._start(job)
+        if self.via.within is not None:
+            self._aside(self._until_late)
+
+    def _under_way(self) -> list[Task]:
+        return [*self._tasks, *self._asides, *(job.task for job in self._jobs.values() if job.task is not None)]
+
+    def in_flight(self) -> int:
+        return len(self._tasks) + sum(len(job.entries) for job in self._jobs.values())
+
+    def parting(self) -> str:
+        ids = [job.id for job in self._jobs.values() if job.id is not None]
+        if not ids:
+            return super().parting()
+        shown = ", ".join(ids[:5]) + (", ..." if len(ids) > 5 else "")
+        return f"no more jobs are submitted; {len(ids)} go on at the provider ({shown}): the same command fetches them"
+
+    def facts(self) -> dict[str, Any]:
+        made: dict[str, Any] = {"jobs": self.made, "adopted": self.adopted, "resubmitted": self.resubmitted}
+        if self.twice:
+            made["again"] = tuple(sorted({*self.before, *self.twice}))
+        return made
+
+    # -- what a job's life asks
+
+    @property
+    def ledger(self) -> Any:
+        return self._ledger
+
+    @property
+    def all_told(self) -> bool:
+        """The ledger has answered about every item that there is."""
+        return self._all_read and self._told_of >= self.read
+
+    def ids(self) -> set[str]:
+        """Of all jobs under way."""
+        return {job.id for job in self._jobs.values() if job.id is not None}
+
+    def left_alone(self) -> bool:
+        """Is no job to be submitted any more?"""
+        return self.stopped is not None or self._in_real_time
+
+    # -- items
+
+    def _told(self, told: Told) -> None:
+        self._told_of += len(told.go) + sum(end.reused for end in told.ends)
+        for end in told.ends:
+            self._disown(end.entry.position)
+        super()._told(told)
+
+    def _disown(self, position: int) -> None:
+        job = self._owners.pop(position, None)
+        if job is not None:
+            job.waiting.discard(position)
+
+    def _may_go(self, entry: Entry) -> None:
+        job = self._owners.get(entry.position)
+        if job is None or self.stopped is not None or isinstance(entry.call, Exception) or entry.key in self._flights:
+            self._disown(entry.position)
+            entry.tries = 0 if self._in_real_time else self.book.left.get(entry.position, 0)
+            super()._may_go(entry)
+            return
+        self._flights[entry.key] = []
+        entry.tries = job.tries[entry.position]
+        job.entries[entry.position] = entry
+        job.waiting.discard(entry.position)
+
+    def _drop(self) -> None:
+        for entry in self._piles.all():
+            self._ready.append(entry)
+        super()._drop()
+        for job in list(self._jobs.values()):
+            if not job.submitting or job.known or job.looking:
+                self._leave(job)
+
+    def _leave(self, job: Job) -> None:
+        """It goes on at the provider; the next run fetches it."""
+        self._jobs.pop(job.label, None)
+        if job.id is not None:
+            self.left_running.append(job.id)
+        for entry in job.entries.values():
+            self._open -= 1 + len(self._flights.pop(entry.key, ()))
+        job.entries.clear()
+        if job.task is not None:
+            job.task.cancel()
+
+    # -- cutting
+
+    def _pump(self) -> None:
+        if self._in_real_time:
+            super()._pump()
+            return
+        while self._ready:
+            self._weigh(self._ready.popleft())
+        while self.stopped is None and not self._in_real_time and self._cut():
+            pass
+
+    def _weigh(self, entry: Entry) -> None:
+        try:
+            self._piles.add(entry)
+        except ChatModelError as error:
+            self._settle_error(entry, error)
+
+    def _cut(self) -> bool:
+        """Submit one job, if there is one to be submitted now."""
+        now = monotonic()
+        if len(self._jobs) >= self._at_once:
+            return False
+        if now < self._closed_until:
+            self._wake(self._closed_until - now)
+            return False
+        pile = self._piles.full() or (self._piles.largest() if self._no_more_comes() else None)
+        if pile is None:
+            return False
+        count = self._within_caps(pile)
+        entries = pile.take(count)
+        if not entries:
+            return False
+        for entry in entries:
+            self.resubmitted += entry.tries > 0
+            entry.tries += 1
+        if self.book.began is None:
+            began = self.book.began = time()
+            self._note(lambda journal: self.book.start(journal, began))
+        job = new_job(entries)
+        self._jobs[job.label] = job
+        self._start(job)
+        return True
+
+    def _no_more_comes(self) -> bool:
+        """No item can join before a job ends: all are read, or there is no room for another."""
+        if self._told_of < self.read:
+            return False
+        return self._all_read or (self._wanting and not self._jobs)
+
+    def _within_caps(self, pile: Pile) -> int:
+        """How many items may go, when all under way cost what those before have cost."""
+        count = min(len(pile), self.via.size)
+        flying = self.in_flight()
+        known = self.tally.called
+        caps = (
+            ("max_tokens", self.options.max_tokens, self._spent_tokens),
+            ("max_cost", self.options.max_cost, self._spent_cost),
+        )
+        for name, cap, spent in caps:
+            if cap is None:
+                continue
+            each = spent / known if known and spent else self._guess(name, pile)
+            fits = int((cap - spent) / each) - flying if each else count
+            if not known and not flying:
+                fits = max(1, fits)  # one goes alone, and tells
+            if spent >= cap or fits < 1:
+                if not self._jobs:
+                    self.stop(name, f"{spent:,.6g} of {cap:,.6g} are spent; give a higher {name} to go on")
+                return 0
+            count = min(count, fits)
+        return count
+
+    def _guess(self, name: str, pile: Pile) -> float:
+        """What an item of the pile may take, before any answer has told."""
+        usage = pile.guess()
+        if name == "max_tokens":
+            return float(usage.total_tokens or 0)
+        model = pile.first().call.model
+        message = AIMessage("", usage=usage, model=model, provider=self.plan.dialect.provider)
+        return self._cost(message) or 0.0
+
+    # -- jobs
+
+    def _start(self, job: Job) -> None:
+        job.task = spawn(lambda: self._guarded(job, self._life))
+
+    def _aside(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._asides.add(spawn(function))
+
+    async def _guarded(self, job: Job, life: Callable[[Job], Coroutine[Any, Any, None]]) -> None:
+        try:
+            await life(job)
+        except FATAL as error:
+            self._jobs.setdefault(job.label, job)
+            self._leave_and_stop(job, "fatal", f"every job would fail: {type(error).__name__}: {error}")
+        except Exception as error:  # ours, or an answer that makes no sense: the job stays for the next run
+            self._jobs.setdefault(job.label, job)
+            self._leave_and_stop(job, "error", f"job {job.id or job.label}: {error}", error)
+        self._pump()
+        self._maybe_over()
+
+    def _leave_and_stop(self, job: Job, stopped: str, reason: str, error: BaseException | None = None) -> None:
+        job.task = None
+        self._leave(job)
+        self.stop(stopped, reason, error)
+
+    async def _life(self, job: Job) -> None:
+        job.submitting = True
+        try:
+            there = await submitted(self, job)
+        except Refused as refused:
+            self._refused(job, refused.error)
+            return
+        finally:
+            job.submitting = False
+        if not there:
+            self._back(job, job.tries, 1)
+            return
+        self._closed_until = self._pause = 0.0
+        self._refused_since = None
+        self.made += not job.known
+        self.adopted += job.known
+        if self.stopped is not None:
+            job.task = None
+            self._leave(job)
+        elif self._in_real_time:
+            await self._withdraw(job)
+        else:
+            await self._harvest(job, await ended(self, job))
+
+    def _back(self, job: Job, tries: dict[int, int], less: int) -> None:
+        """Nothing came of it: its items go back into line, as if they had not been in it where `less` is 1."""
+        if self._jobs.pop(job.label, None) is None:
+            return
+        left = {at: n - less for at, n in tries.items() if n > less}
+        self._note(lambda journal: self.book.over(journal, job.label, left))
+        for position in list(job.waiting):
+            self._disown(position)
+        self.book.left.update(left)
+        for entry in job.entries.values():
+            entry.tries -= less
+            self._again(entry)
+        job.entries.clear()
+
+    def _note(self, write: Callable[[Any], None]) -> None:
+        """For the journal, in its turn; nobody waits for it."""
+        self._ledger.put(Note(write, lambda: None))
+
+    def _again(self, entry: Entry) -> None:
+        self._owners.pop(entry.position, None)
+        if self.stopped is not None:
+            self._open -= 1 + len(self._flights.pop(entry.key, ()))
+            return
+        if self._in_real_time:
+            entry.tries = 0
+        self._ready.append(entry)
+
+    def _refused(self, job: Job, error: ChatModelError) -> None:
+        """The provider has not taken it: try later, or say so of each item."""
+        now = monotonic()
+        if isinstance(error, FATAL):
+            self._back(job, job.tries, 1)
+            self.stop("fatal", f"every job would fail: {type(error).__name__}: {error}")
+        elif isinstance(error, REFUSED):
+            self._back(job, job.tries, 1)
+            self._later(now, f"the provider takes no jobs: {type(error).__name__}: {error}")
+        else:
+            self._fail(job, error)
+
+    def _later(self, now: float, reason: str) -> None:
+        self._refused_since = self._refused_since or now
+        self._pause = min(LONGEST, max(1.0, 2 * self._pause))
+        self._closed_until = now + self._pause
+        if now - self._refused_since > self.options.patience and not self._jobs:
+            self.stop("failures", reason)
+
+    def _fail(self, job: Job, error: ChatModelError) -> None:
+        """Every item of it has this error."""
+        self._jobs.pop(job.label, None)
+        for entry in job.entries.values():
+            self._settle_error(entry, error)
+        job.entries.clear()
+        self._note(lambda journal: self.book.over(journal, job.label, {}))
+        self._many_failures(error)
+
+    def _many_failures(self, error: BaseException | None) -> None:
+        most = self.options.stop_after
+        if most is not None and self._in_a_row >= most and not (self.all_told and not len(self._piles)):
+            text = f"{self._in_a_row} items in a row have failed, the last with {type(error).__name__}: {error}"
+            self.stop("failures", text)
+
+    def _settle_error(self, entry: Entry, error: ChatModelError) -> None:
+        self._owners.pop(entry.position, None)
+        self._unsafe += 1
+        self._in_a_row += 1
+        self._end(entry, self._record(entry, error=error_of(error)))
+
+    # -- results
+
+    async def _harvest(self, job: Job, status: JobStatus | None) -> None:
+        await claimed(self, job)
+        lines: list[Line] = []
+        if status is not None and job.id is not None:
+            lines = await results(self, job.id, status)
+        taken = Taken(id=job.id or "", provider=self.plan.dialect.provider, model="", count=len(job.tries))
+        for number, line in enumerate(lines):
+            position = job.position(line.id)
+            entry = None if position is None else job.entries.get(position)
+            if entry is not None:
+                found = read(self.plan, msgspec.structs.replace(taken, model=entry.call.model), line)
+                await arun(seen(self._plan, entry.call, found))
+                self._result(job, entry, found)
+            if number % 200 == 199:
+                await sleep(0)
+        self._close(job, status)
+
+    def _result(self, job: Job, entry: Entry, found: AIMessage | ChatModelError) -> None:
+        if job.entries.get(entry.position) is not entry or (_is_gone(found) and self._may_go_again(entry)):
+            return  # it was there twice; or it stays among those without an answer
+        del job.entries[entry.position]
+        if isinstance(found, AIMessage):
+            self._owners.pop(entry.position, None)
+            self._unsafe += 1
+            self._in_a_row = 0
+            self._answered(entry, found, None)
+        else:
+            self._settle_error(entry, found)
+
+    def _may_go_again(self, entry: Entry) -> bool:
+        return self._in_real_time or entry.tries <= AGAIN
+
+    def _close(self, job: Job, status: JobStatus | None) -> None:
+        """What has no answer is submitted again, or has the job's error."""
+        if job.label not in self._jobs:
+            return
+        less, error = 0, None
+        if status is not None and status.state == "failed" and job.entries:
+            error = _failure(job, status, self.plan.dialect.provider)
+            less = int(error.code in LATER)
+        for entry in list(job.entries.values()):
+            if error is None and not self._may_go_again(entry):
+                self._settle_missing(job, entry, status)
+            elif error is not None and not less:
+                del job.entries[entry.position]
+                self._settle_error(entry, error)
+        self._back(job, {at: entry.tries for at, entry in job.entries.items()}, less)
+        if less:
+            self._at_once = max(1, len(self._jobs))
+            self._later(monotonic(), str(error))
+        elif self._in_a_row:
+            self._many_failures(error)
+
+    def _settle_missing(self, job: Job, entry: Entry, status: JobStatus | None) -> None:
+        del job.entries[entry.position]
+        self._settle_error(entry, _missing(job, status, self.plan.dialect.provider))
+
+    # -- the deadline
+
+    async def _until_late(self) -> None:
+        """Sleep until the rest has to be asked in real time."""
+        within = self.via.within or 0.0
+        began = self.book.began
+        passed = 0.0 if began is None else max(0.0, time() - began)
+        spare = within / 10
+        self._give_up_at = monotonic() + max(0.0, within - spare / 2 - passed)
+        await sleep(max(0.0, within - spare - passed))
+        await self.to_real_time()
+
+    async def to_real_time(self) -> None:
+        """No more jobs; those under way are cancelled, what they have is fetched, and the rest is asked in real time."""
+        if self.stopped is not None or self._in_real_time:
+            return
+        self._in_real_time = True
+        if self._journal is not None:
+            await noted(self, self.book.went_live)
+        sys.stderr.write("\nthe deadline is near: what the provider has not answered is asked in real time\n")
+        for entry in self._piles.all():
+            entry.tries = 0
+            self._ready.append(entry)
+        for job in list(self._jobs.values()):
+            if job.submitting:
+                continue  # it will see for itself
+            if job.task is not None:
+                job.task.cancel()
+                await job.task.ended()
+            if job.label in self._jobs:
+                self._restart(job)
+        self._pump()
+
+    def _restart(self, job: Job) -> None:
+        job.task = spawn(lambda: self._guarded(job, self._withdraw))
+
+    async def _withdraw(self, job: Job) -> None:
+        """Cancel it, and take what it has. Where the provider does not end it in time its items are asked nevertheless: they can be
+        paid twice, and the summary says so."""
+        id = job.id
+        if id is not None:
+            try:
+                await arun(self.api.cancel(self.plan, id))
+            except ChatModelError:  # it may just have ended
+                await sleep(0)
+        status = await ended(self, job, most=self._give_up_at, pause=0.5)
+        if status is None:
+            self.twice.update(job.entries, job.waiting)
+        await self._harvest(job, status)
+
+
+def _is_gone(found: AIMessage | ChatModelError) -> bool:
+    return getattr(found, "code", None) in GONE
+
+
+def _failure(job: Job, status: JobStatus, provider: str) -> BadRequestError:
+    """The provider's reason, as the error of each item."""
+    errors = status.raw.get("errors")
+    first = next(iter(objects(mapping(errors).get("data") or errors)), dict[str, Any]())
+    return BadRequestError(
+        f"the provider's job {job.id} failed: {status.error or 'it does not say why'}",
+        provider=provider,
+        status=400,
+        code=string(first.get("code")),
+    )
+
+
+def _missing(job: Job, status: JobStatus | None, provider: str) -> ChatModelError:
+    how = "is not known to the provider any more" if status is None else f"ended as {status.state!r}"
+    return ChatModelError(
+        f"the last of {AGAIN + 1} jobs with this item, {job.id}, {how}, without an answer for it", provider=provider
+    )
