@@ -129,3 +129,17 @@ def test_a_table_of_something_else_is_named() -> None:
 def test_today_is_the_default() -> None:
     usage = Usage(input_tokens=1, output_tokens=1)
     assert price_of(usage, "m", prices=TABLE).dated == datetime.now(UTC).date()
+
+
+@pytest.mark.parametrize("key", ["m", "openai:m"])
+def test_a_table_knows_a_model_by_the_name_that_was_asked_for(key: str) -> None:
+    """OpenAI answers "gpt-4o-mini-2024-07-18" to "gpt-4o-mini": the caller's table goes before the list all the same."""
+    table = Prices({key: Price(input=1000, output=0)})
+    used = Usage(input_tokens=MILLION, output_tokens=0)
+    tries = (Attempt(number=1, provider="openai-responses", model="m", usage=used),)
+    message = AIMessage("hi", provider="openai-responses", model="gpt-4o-mini-2024-07-18", usage=used, attempts=tries)
+    assert cost_of(message, prices=table).total == pytest.approx(1000)
+    assert price_of(message, prices=table).total == pytest.approx(1000)
+    assert price_of(message, at=date(2026, 11, 1)).total == pytest.approx(0.15)
+    exact = Prices({key: Price(input=1000, output=0), "gpt-4o-mini-2024-07-18": Price(input=5, output=0)})
+    assert cost_of(message, prices=exact).total == pytest.approx(5)

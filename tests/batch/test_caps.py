@@ -63,3 +63,9 @@ def test_track_usage_around_a_batch_does_too(server: Server) -> None:
     with track_usage(max_calls=3) as usage:
         summary = run_batch(chat(route), [f"item {i}" for i in range(50)])
     assert (summary.stopped, summary.done, usage.tries, len(route.requests)) == ("budget", 3, 3, 3)
+
+
+def test_a_batch_prices_by_the_name_that_was_asked_for(server: Server) -> None:
+    route = server.route(plain(answer("ok", model="gpt-4o-mini-2024-07-18")))
+    summary = run_batch(chat(route), ["a", "b"], prices=TABLE, max_cost=1.0)
+    assert (summary.stopped, summary.cost) == (None, pytest.approx(2 * 13e-6))

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from .._errors import UsageError
 from .._messages import AIMessage
 from .._usage import Usage
-from ..prices import Prices, Terms, cost_of, price_on, terms_of
+from ..prices import Prices, Terms, cost_of, names_of, price_on, terms_of
 from ..prices import price_of as listed
 from ._engine import Price
 
@@ -36,13 +36,13 @@ def price_of(model: Any, prices: Any, *, needed: bool, batch: bool = False) -> P
 
     # A look into the list takes longer than a call to a quick server: answers of the same size are looked up once.
     @lru_cache(maxsize=8192)
-    def once(usage: Usage, name: str | None, provider: str | None, terms: Terms) -> float | None:
-        return price_on(usage, name, provider, terms, prices=prices).total
+    def once(usage: Usage, names: tuple[str | None, ...], provider: str | None, terms: Terms) -> float | None:
+        return price_on(usage, names, provider, terms, prices=prices).total
 
     def price(message: AIMessage) -> float | None:
         if len(message.attempts) > 1 or message.usage is None:
             return cost_of(message, prices=prices, batch=batch).total
         terms = terms_of(message.usage, message.provider or "", message, batch=batch)
-        return once(replace(message.usage, raw=None), message.model, message.provider, terms)
+        return once(replace(message.usage, raw=None), names_of(message), message.provider, terms)
 
     return price

@@ -40,22 +40,29 @@ def price_of(
     True
     """
     message = usage if isinstance(usage, AIMessage) else None
+    names: tuple[str | None, ...] = (model,)
     if isinstance(usage, AIMessage):
-        model, provider, usage = model or usage.model, provider or usage.provider, usage.usage
+        names, provider, usage = names_of(usage, model), provider or usage.provider, usage.usage
     terms = terms_of(usage, provider or "", message, batch=batch, tier=tier)
-    return price_on(usage, model, provider, terms, at=at, prices=prices)
+    return price_on(usage, names, provider, terms, at=at, prices=prices)
+
+
+def names_of(message: AIMessage, model: str | None = None) -> tuple[str | None, ...]:
+    """What an answer's model may be called in a table: as it was answered ("gpt-4o-mini-2024-07-18"), and as it was asked for."""
+    asked = message.attempts[-1].model if message.attempts else None
+    return (model,) if model is not None else (message.model, asked)
 
 
 def price_on(
     usage: Usage | None,
-    model: str | None,
+    names: tuple[str | None, ...],
     provider: str | None,
     terms: Terms,
     *,
     at: date | datetime | None = None,
     prices: Prices | None = None,
 ) -> Cost:
-    """`price_of`, on terms that are known."""
+    """`price_of`, on terms that are known. Of the model's names, the first that a table knows; the caller's table goes first."""
     when = at if isinstance(at, datetime) else datetime.now(UTC) if at is None else datetime.combine(at, time(), UTC)
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)
@@ -64,16 +71,28 @@ def price_on(
         return Cost(reason="the provider did not say how many tokens it took")
     if usage.inconsistent:
         return Cost(reason="the provider's token counts contradict each other")
-    if model is None:
+    named = [name for name in dict.fromkeys(names) if name is not None]
+    if not named:
         return Cost(reason="no model is named")
-    own = prices.find(model, provider, when.date(), usage.input_tokens) if prices is not None else None
-    if own is not None:
-        return _by_price(usage, own, when.date(), terms, provider)
+    for name in named if prices is not None else ():
+        own = _found(prices, name, provider, when.date(), usage.input_tokens)
+        if own is not None:
+            return _by_price(usage, own, when.date(), terms, provider)
     if provider in _OWN:
         return Cost(total=0.0, input=0.0, output=0.0, source="it runs on this machine", dated=when.date())
     if terms.told is not None and at is None:
         return Cost(total=terms.told, source=f"told by {provider}", dated=when.date())
-    return by_list(usage, model, PROVIDERS.get(provider, provider), when, terms)
+    tried = [by_list(usage, name, PROVIDERS.get(provider, provider), when, terms) for name in named[:1]]
+    if tried[0].total is None:
+        tried += [by_list(usage, name, PROVIDERS.get(provider, provider), when, terms) for name in named[1:]]
+    return next((cost for cost in tried if cost.total is not None), tried[-1])
+
+
+def _found(prices: Prices | None, name: str, provider: str, day: date, given: int) -> Price | None:
+    """The caller's price; a table for "openai" holds for its Responses API as well."""
+    if prices is None:
+        return None
+    return prices.find(name, provider, day, given) or prices.find(name, PROVIDERS.get(provider, provider), day, given)
 
 
 def cost_of(
@@ -120,20 +139,14 @@ def price_of_try(
     batch: bool = False,
     tier: str | None = None,
 ) -> Cost:
-    """What one try cost: by the model that answered, where it did and its price is known, else by the one that was asked for
-    (either may be the name of a deployment). `message` is the call's answer, or the part of it that came."""
+    """What one try cost: by the name of the model that answered, where it did and its price is known, else by the one that was
+    asked for (either may be the name of a deployment). `message` is the call's answer, or the part of it that came."""
     ok = message is not None and attempt.outcome == "ok" and attempt.provider in (None, message.provider)
     told = message if ok else None
     provider = attempt.provider or ("" if told is None else told.provider) or ""
     terms = terms_of(usage, provider, told, batch=batch, tier=tier)
-    found = Cost(reason="no model is named")
     answered = message.model if message is not None and attempt.outcome == "ok" else None
-    for name in dict.fromkeys((answered, attempt.model)):
-        if name is not None:
-            found = price_on(usage, name, provider, terms, at=at, prices=prices)
-            if found.total is not None:
-                return found
-    return found
+    return price_on(usage, (answered, attempt.model), provider, terms, at=at, prices=prices)
 
 
 def _by_price(usage: Usage, price: Price, day: date, terms: Terms, provider: str) -> Cost:
@@ -195,4 +208,4 @@ def _not_in(price: Price, usage: Usage, terms: Terms) -> tuple[str, ...]:
     return tuple(found)
 
 
-__all__ = ["CHECKED", "cost_of", "price_of", "price_of_try", "price_on"]
+__all__ = ["CHECKED", "cost_of", "names_of", "price_of", "price_of_try", "price_on"]
