@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,32 +30,9 @@ from chatmodels.ray import RayEngine, RayLimiter
 from chatmodels.ray._book import Book
 from chatmodels.ray._purse import Purse
 
-from .test_ray import Counting
+from .conftest import Counting
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(120)]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Counting]:
-    made = Counting()
-    thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    yield made
-    made.shutdown()
-    made.server_close()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cluster() -> Iterator[str]:
-    ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    ray.data.DataContext.get_current().enable_progress_bars = False
-    yield ray.get_runtime_context().gcs_address
-    ray.shutdown()
-
-
-@pytest.fixture(autouse=True)
-def fresh(server: Counting) -> None:
-    server.reset()
 
 
 def chat(server: Counting, **more: Any) -> ChatModel:

@@ -7,10 +7,6 @@ import os
 import signal
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -26,87 +22,9 @@ from chatmodels import AuthenticationError, ChatModel, UsageError
 from chatmodels.ray import RayLimiter, map_messages, run_ray
 from chatmodels.ray._journal import BlockJournal
 
+from .conftest import Counting
+
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(300)]
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: Counting
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Quiet."""
-
-    def handle(self) -> None:
-        with suppress(ConnectionResetError):  # a worker has been killed
-            super().handle()
-
-    def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))["messages"][-1]["content"]
-        with self.server.lock:
-            self.server.asked[asked] += 1
-            self.server.now += 1
-            self.server.most = max(self.server.most, self.server.now)
-        time.sleep(self.server.takes)
-        with self.server.lock:
-            self.server.now -= 1
-        wrong = asked in self.server.refuses or self.server.status != 200
-        body: dict[str, Any] = {"error": {"message": "no", "type": "invalid_request_error"}}
-        if not wrong:
-            message = {"role": "assistant", "content": f"answer to {asked}"}
-            body = {"id": "c", "model": "m", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
-                    "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}}  # fmt: skip
-        data = json.dumps(body).encode()
-        self.send_response((400 if self.server.status == 200 else self.server.status) if wrong else 200)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-
-class Counting(ThreadingHTTPServer):
-    """Counts what it was asked, and how many at once."""
-
-    daemon_threads = True
-    request_queue_size = 256
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.lock = threading.Lock()
-        self.url = f"http://127.0.0.1:{self.server_address[1]}/v1"
-        self.reset()
-
-    def reset(self, takes: float = 0.0) -> None:
-        self.asked: Counter[str] = Counter()
-        self.now = self.most = 0
-        self.takes = takes
-        self.refuses: set[str] = set()
-        self.status = 200
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Counting]:
-    made = Counting()
-    thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    yield made
-    made.shutdown()
-    made.server_close()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cluster() -> Iterator[None]:
-    os.environ["OPENAI_API_KEY"] = "sk-from-the-environment"
-    ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    yield
-    ray.shutdown()
-    del os.environ["OPENAI_API_KEY"]
-
-
-@pytest.fixture(autouse=True)
-def fresh(server: Counting) -> None:
-    server.reset()
 
 
 def chat(server: Counting) -> ChatModel:
@@ -151,6 +69,9 @@ def test_one_limit_holds_for_all_workers(server: Counting) -> None:
     answered = map_messages(rows, chat(server), batch_size=10, max_concurrency=10, workers=2, limiter=limiter)
     assert sum(row["answer_error"] is None for row in answered.take_all()) == 60
     assert 2 <= server.most <= 3
+    until = time.monotonic() + 10  # the workers say it a moment after the last answer
+    while limiter.state() != {"running": 0, "waiting": 0} and time.monotonic() < until:
+        time.sleep(0.05)
     assert limiter.state() == {"running": 0, "waiting": 0}
 
 

@@ -24,7 +24,7 @@ from ..batch._run import _check_caps, _fingerprint, _model, _report_path
 from ..batch._tally import BatchSummary, Tally
 from ._book import Book
 from ._driver import Driver
-from ._fit import apart, limited, start_limiters
+from ._fit import apart, limited, limiters
 from ._library import library
 from ._limiter import RayLimiter
 from ._output import OneFile, Output, Parts, is_folder
@@ -104,6 +104,7 @@ class _Batch:
     ) -> None:  # fmt: skip
         del ordered  # lines are in order here, whether that was asked for or not
         self._ours = False
+        self._limiters: list[RayLimiter] = []
         self.began = monotonic()
         checked_limit(max_concurrency)
         _check_caps(max_cost=max_cost, max_tokens=max_tokens, patience=patience, stop_after=stop_after)
@@ -143,6 +144,8 @@ class _Batch:
             try:
                 driver.run()
             finally:
+                for limiter in self._limiters:
+                    limiter.end()
                 if self._ours:
                     library().shutdown()
                 summary = self._summary(driver)
@@ -172,7 +175,13 @@ class _Batch:
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
             ray.init(address=self.engine.address, include_dashboard=None if self.engine.address else False,
                      log_to_driver=False, logging_level="ERROR")  # fmt: skip
-        start_limiters(limited(self.here, self.work.name, self.work.limiter))
+        # Whoever starts an actor keeps it alive. Limits of the model hold for this batch, a RayLimiter for as long as it likes.
+        if self.work.limiter is not None:
+            self.work.limiter.start()
+        mine = {id(one) for one in limiters(self.here)}
+        self._limiters = [one for one in limiters(limited(self.here, self.work.name, None)) if id(one) not in mine]
+        for limiter in self._limiters:
+            limiter.start()
 
     def _summary(self, driver: Driver) -> BatchSummary:
         driver.tally.in_flight = 0

@@ -74,8 +74,7 @@ def limited(model: ChatModel, name: str, limiter: RayLimiter | None) -> ChatMode
     return found if limiter is None else found.with_layer(limiter.layer())
 
 
-def start_limiters(model: ChatModel) -> None:
-    """Start their actors here: the process that starts one keeps it alive."""
-    for layer in model._config.layers:
-        if isinstance(layer, Limits) and isinstance(layer.limiter, RayLimiter):
-            layer.limiter.start()
+def limiters(model: ChatModel) -> list[RayLimiter]:
+    """Those around the model's tries."""
+    found = [layer.limiter for layer in model._config.layers if isinstance(layer, Limits)]
+    return [limiter for limiter in found if isinstance(limiter, RayLimiter)]

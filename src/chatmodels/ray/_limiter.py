@@ -10,6 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from .._drive import arun
@@ -21,47 +22,83 @@ from .._limits_headers import Kind
 from .._limits_window import Quota
 from ..control._bell import ThreadBell
 from ._library import library
+from ._limiter_client import Client, Wish
 
 NAMESPACE = "chatmodels"
 #: How long a place is kept for a call that has no deadline, in seconds.
 LEASE = 3600.0
+#: How long a client's question for places may stay open, in seconds.
+HEAR = 5.0
 
 
 class Keeper:
-    """The actor's side: the book, and who is in."""
+    """The actor's side: the book, who is in, and what is still to be said to whom."""
 
     def __init__(self, requests: int | None, tokens: int | None, concurrency: int | None) -> None:
         self._book = Book(requests, tokens, concurrency, threading.Lock(), ThreadBell)
-        self._inside: dict[str, Ticket] = {}
-        self._waiting: dict[str, asyncio.Task[Ticket]] = {}
+        self._inside: dict[str, tuple[Ticket, float]] = {}
+        self._waiting: dict[str, asyncio.Task[None]] = {}
+        self._ready: dict[str, list[tuple[str, float | ChatModelError]]] = {}
+        self._bells: dict[str, asyncio.Event] = {}
+        self._swept = time.monotonic()
 
-    async def enter(self, name: str, need: int, left: float | None) -> float | ChatModelError:
-        """Wait for a place -> how long that took in seconds, or why there is none."""
+    async def tell(
+        self, client: str, wishes: list[Wish], ends: list[tuple[str, int | None, bool]]
+    ) -> list[tuple[str, float | ChatModelError]]:
+        """Places that are free again, and places that are wanted -> those of this client that have been got, or cannot be."""
+        for name, used, sent in ends:
+            task = self._waiting.get(name)
+            if task is not None:
+                task.cancel()
+            self._settle(name, used, sent)
+        for wish in wishes:
+            if wish.name in self._inside:  # asked again by one that has not heard the answer
+                self._say(client, wish.name, 0.0)
+            elif wish.name not in self._waiting:
+                self._waiting[wish.name] = asyncio.ensure_future(self._enter(client, wish))
+        self._sweep()
+        await asyncio.sleep(0)
+        return self._ready.pop(client, [])
+
+    async def hear(self, client: str) -> list[tuple[str, float | ChatModelError]]:
+        """What the client waits for, as soon as there is some; nothing after some seconds."""
+        if client not in self._ready:
+            bell = self._bells[client] = asyncio.Event()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(bell.wait(), HEAR)
+            self._bells.pop(client, None)
+        return self._ready.pop(client, [])
+
+    async def _enter(self, client: str, wish: Wish) -> None:
         now = time.monotonic()
-        task = asyncio.ensure_future(arun(self._book.enter(need, now, None if left is None else now + left)))
-        self._waiting[name] = task
         try:
-            ticket = await task
+            ticket = await arun(self._book.enter(wish.need, now, None if wish.left is None else now + wish.left))
         except ChatModelError as error:
-            return error
+            self._say(client, wish.name, error)
+        else:
+            expires = time.monotonic() + (LEASE if wish.left is None else wish.left + 1.0)
+            self._inside[wish.name] = (ticket, expires)
+            self._say(client, wish.name, ticket.waited)
         finally:
-            self._waiting.pop(name, None)
-        self._inside[name] = ticket
-        lease = LEASE if left is None else left + 1.0
-        asyncio.get_running_loop().call_later(lease, self._settle, name, None, True)
-        return ticket.waited
+            self._waiting.pop(wish.name, None)
 
-    async def settle(self, name: str, used: int | None, sent: bool) -> None:
-        """The try has ended, or is not wanted any more."""
-        task = self._waiting.get(name)
-        if task is not None:
-            task.cancel()
-        self._settle(name, used, sent)
+    def _say(self, client: str, name: str, found: float | ChatModelError) -> None:
+        self._ready.setdefault(client, []).append((name, found))
+        if (bell := self._bells.get(client)) is not None:
+            bell.set()
 
     def _settle(self, name: str, used: int | None, sent: bool) -> None:
-        ticket = self._inside.pop(name, None)
+        ticket, _ = self._inside.pop(name, (None, 0.0))
         if ticket is not None:
             self._book.settle(ticket, used, sent=sent)
+
+    def _sweep(self) -> None:
+        """Places of clients that are lost come back when their calls' time is over."""
+        now = time.monotonic()
+        if now - self._swept >= 1.0:
+            self._swept = now
+            for name in [name for name, (_, expires) in self._inside.items() if expires <= now]:
+                self._settle(name, None, True)
 
     async def close(self, seconds: float) -> None:
         """The provider wants no more for so long."""
@@ -69,6 +106,7 @@ class Keeper:
 
     async def state(self) -> dict[str, int]:
         """How many are in, and how many wait."""
+        self._sweep()
         return {"running": self._book.running, "waiting": self._book.waiting}
 
 
@@ -96,6 +134,7 @@ class RayLimiter:
                 raise UsageError(f"{limit} is a whole number, 1 or more; got {value!r}", argument=limit)
         self.expected = 0.0
         self._actor: Any = None
+        self._client: Client | None = None
 
     def __repr__(self) -> str:
         return f"RayLimiter({self.name!r})"
@@ -113,14 +152,23 @@ class RayLimiter:
             ray = library()
             numbers = (self.requests_per_minute, self.tokens_per_minute, self.max_concurrency)
             options = {"name": f"limiter-{self.name}", "namespace": NAMESPACE, "get_if_exists": True}
-            made = ray.remote(Keeper).options(num_cpus=0, max_concurrency=10_000, **options).remote(*numbers)
-            self._actor = _kept.setdefault((self.name, ray.get_runtime_context().get_job_id()), made)
+            actor = ray.remote(Keeper).options(num_cpus=0, max_concurrency=10_000, max_restarts=-1, **options)
+            made = actor.remote(*numbers)
+            _kept.append(made)
+            self._actor = made
         return self._actor
 
     def state(self) -> dict[str, int]:
         """How many calls of the cluster are under way (`running`) and in line (`waiting`)."""
         found: dict[str, int] = library().get(self.start().state.remote())
         return found
+
+    def end(self) -> None:
+        """End the actor: nobody in the cluster needs these limits any more."""
+        actor = self.start()
+        self._lost()
+        _kept.remove(actor)
+        library().kill(actor)
 
     # -- as a limiter
 
@@ -161,19 +209,30 @@ class RayLimiter:
         yield
 
     def _enter(self, ticket: Ticket, left: float | None) -> Any:
-        return library().get(self.start().enter.remote(ticket.name, ticket.need, left))
+        return self._line().enter(Wish(ticket.name, ticket.need, left)).result()
 
     async def _aenter(self, ticket: Ticket, left: float | None) -> Any:
-        return await self.start().enter.remote(ticket.name, ticket.need, left)
+        return await asyncio.wrap_future(self._line().enter(Wish(ticket.name, ticket.need, left)))
 
     def _leave(self, ticket: Ticket, used: int | None, sent: bool) -> None:
         if ticket.inside or ticket.in_line:
             ticket.inside = ticket.in_line = False
-            self.start().settle.remote(ticket.name, used, sent)
+            self._line().leave(ticket.name, used, sent)
+
+    def _line(self) -> Client:
+        if self._client is None:
+            with _lock:
+                if self._client is None:
+                    self._client = Client(self.start(), self._lost)
+        return self._client
+
+    def _lost(self) -> None:
+        self._actor = self._client = None
 
 
-#: Handles by which this process keeps its actors alive, by name and Ray job.
-_kept: dict[tuple[str, str], Any] = {}
+#: Handles by which this process keeps its actors alive.
+_kept: list[Any] = []
+_lock = threading.Lock()
 
 
 def _made(name: str, requests: int | None, tokens: int | None, concurrency: int | None) -> RayLimiter:
