@@ -31,6 +31,7 @@ MODULES = [
     "chatmodels.testing",
     "chatmodels.testing.conformance",
     "chatmodels.providers",
+    "chatmodels.dialects",
     "chatmodels.layers",
     "chatmodels.integrations.langchain",
     "chatmodels.integrations.pydantic_ai",

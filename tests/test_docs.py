@@ -54,6 +54,7 @@ PUBLIC = {
     "ray": "chatmodels.ray",
     "testing": "chatmodels.testing",
     "providers": "chatmodels.providers",
+    "dialects": "chatmodels.dialects",
     "layers": "chatmodels.layers",
 }
 #: Where each provider's requests go on its page, and their keys: the page's server has an answer in every format.
