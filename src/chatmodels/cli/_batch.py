@@ -58,6 +58,14 @@ def batch_parser() -> argparse.ArgumentParser:
         "--metrics-file", metavar="FILE", help="keep metrics in FILE, in Prometheus' text format (name.prom)"
     )
     made.add_argument("--metrics-port", type=int, metavar="N", help="show them at http://127.0.0.1:N/metrics")
+    made.add_argument(
+        "--via", choices=("provider", "auto"),
+        help="through the provider's batch API (half the price, within a day); auto: if that pays and --within allows",
+    )  # fmt: skip
+    made.add_argument("--within", type=float, metavar="HOURS", help="with --via auto: all must be there by then")
+    made.add_argument("--job-size", type=int, metavar="N", help="with --via: items in one job (default: 10000)")
+    made.add_argument("--max-jobs", type=int, metavar="N", help="with --via: jobs at once (default: 4)")
+    made.add_argument("--poll", type=float, metavar="SECONDS", help="with --via: look at a job so often (default: 60)")
     made.add_argument("--engine", choices=("ray",), help="run on a Ray cluster (RAY_ADDRESS, else a local one)")
     made.add_argument("--workers", type=int, metavar="N", help="with --engine ray: worker processes (default: 2)")
     made.add_argument("--estimate", action="store_true", help="only ask a sample, and reckon what all would take")
@@ -76,6 +84,7 @@ def batch(given: argparse.Namespace) -> int:
     if given.no_journal and given.journal:
         raise UsageError("--journal and --no-journal exclude each other", argument="--journal")
     calls["engine"] = _engine(given)
+    calls.update(_via(given))
     summary = run_batch(
         model,
         given.items,
@@ -95,6 +104,14 @@ def batch(given: argparse.Namespace) -> int:
     if summary.stopped is not None:
         return STOPPED
     return 1 if summary.failed else 0
+
+
+def _via(given: argparse.Namespace) -> dict[str, Any]:
+    within = None if given.within is None else 3600 * given.within
+    options = {
+        "via": given.via, "within": within, "job_size": given.job_size, "max_jobs": given.max_jobs, "poll": given.poll,
+    }  # fmt: skip
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _engine(given: argparse.Namespace) -> Any:
