@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from chatmodels import AIMessage, Budget, ChatModel, IncompleteStream, Usage, track_usage
+from chatmodels._errors import ConnectError, DeadlineError
 from chatmodels._usage import Attempt
 from chatmodels.prices import Price, Prices, cost_of
 
-from .servers import Route, Server, sse
+from .servers import Route, Server, silent, sse
 
 TABLE = Prices({"claude-x": Price(input=1.0, output=10.0)})
 
@@ -94,3 +95,22 @@ def test_tries_that_nobody_counted_make_a_lower_bound() -> None:
     refused = Attempt(number=1, outcome="RateLimitError", provider="anthropic", model="claude-x")
     fine = AIMessage("hi", provider="anthropic", model="claude-x", usage=used, attempts=(refused, good))
     assert not cost_of(fine, prices=TABLE).lower_bound
+
+
+def test_a_call_that_timed_out_was_worked_for_but_one_without_a_connection_was_not(server: Server) -> None:
+    model = ChatModel("openai:claude-x", api_key="k", base_url=server.route(silent()).url, max_retries=0, timeout=0.1)
+    with track_usage(prices=TABLE) as usage, pytest.raises(DeadlineError):
+        model("hi")
+    assert usage.usage.estimated
+    assert (usage.usage.input_tokens or 0) > 0
+    assert usage.cost.estimated
+    with track_usage(prices=TABLE) as usage, pytest.raises(ConnectError):
+        ChatModel("openai:claude-x", api_key="k", base_url="http://127.0.0.1:9/v1", max_retries=0)("hi")
+    assert usage.total_tokens == 0
+    late = Attempt(
+        number=1, outcome="DeadlineError", provider="x", model="claude-x", error="x: the total deadline passed"
+    )
+    never = Attempt(number=2, outcome="DeadlineError", provider="x", model="claude-x", error="no connection to x: ...")
+    good = Attempt(number=3, provider="x", model="claude-x", usage=Usage(input_tokens=1, output_tokens=1))
+    message = AIMessage("hi", provider="x", model="claude-x", usage=good.usage, attempts=(late, never, good))
+    assert cost_of(message, prices=TABLE).omitted == ("1 try that nobody counted",)

@@ -14,13 +14,15 @@ import msgspec
 
 from ._call import Call
 from ._calls import Plan, Streaming
-from ._errors import BudgetExceeded, ChatModelError, IncompleteStream
+from ._errors import BudgetExceeded, ChatModelError
 from ._flow import Flow
 from ._layers import TRACKING, Inner, InnerStream, Layer, around
 from ._messages import AIMessage
 from ._tracking_budget import Budget, BudgetHere, budget_layer
 from ._usage import Attempt, Usage
-from .prices import Cost, Prices, counted, price_of_try
+from .prices import Cost, Prices
+from .prices._reckon import price_of_try
+from .prices._spent import counted, worked_for
 from .tokens import count_call
 from .tokens._estimate import answer_tokens
 
@@ -156,7 +158,7 @@ def _is_of(attempt: Attempt, error: ChatModelError | None) -> bool:
 def _estimated(attempt: Attempt, call: Call, message: AIMessage | None, error: ChatModelError | None) -> Usage | None:
     """What a try took that the provider must have worked for, but did not count."""
     own = _is_of(attempt, error)
-    if attempt.outcome not in ("ok", "left", "cancelled", IncompleteStream.__name__) and not own:
+    if attempt.outcome != "ok" and not worked_for(attempt) and not own:
         return None
     given = count_call(call, attempt.provider or "").value
     made = answer_tokens(message) if own and message is not None else 0

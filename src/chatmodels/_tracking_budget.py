@@ -169,7 +169,8 @@ class BudgetTry(TryLayer):
             whole = True
             return result
         except ChatModelError as error:
-            free = isinstance(error, ProviderError) or not error.accepted
+            unsent = not error.accepted or getattr(error, "phase", "") == "connect"
+            free = unsent or isinstance(error, ProviderError)
             raise
         finally:
             usage = None if ledger.usage is before else ledger.usage

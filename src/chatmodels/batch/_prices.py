@@ -10,8 +10,10 @@ from msgspec.structs import replace
 from .._errors import UsageError
 from .._messages import AIMessage
 from .._usage import Usage
-from ..prices import Prices, Terms, cost_of, names_of, price_on, terms_of
+from ..prices import Prices, cost_of
 from ..prices import price_of as listed
+from ..prices._reckon import names_of, price_on
+from ..prices._terms import Terms, terms_of
 from ._engine import Price
 
 

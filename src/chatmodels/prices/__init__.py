@@ -7,20 +7,6 @@ API, a service tier) is part of its price. An unknown price is None, never 0.
 from __future__ import annotations
 
 from ._cost import Cost, Price, Prices
-from ._reckon import cost_of, names_of, price_of, price_of_try, price_on
-from ._spent import counted
-from ._terms import Terms, terms_of
+from ._reckon import cost_of, price_of
 
-__all__ = [
-    "Cost",
-    "Price",
-    "Prices",
-    "Terms",
-    "cost_of",
-    "counted",
-    "names_of",
-    "price_of",
-    "price_of_try",
-    "price_on",
-    "terms_of",
-]
+__all__ = ["Cost", "Price", "Prices", "cost_of", "price_of"]

@@ -12,7 +12,7 @@ from .._usage import Attempt, Usage
 from ..tokens._estimate import answer_tokens
 
 #: Ends of tries that a provider may have worked for, and bill.
-_WORKED_FOR = ("left", "cancelled", "IncompleteStream")
+_WORKED_FOR = ("left", "cancelled", "IncompleteStream", "TransportError", "DeadlineError")
 
 
 def counted(attempt: Attempt, message: AIMessage | None) -> Usage | None:
@@ -25,7 +25,14 @@ def counted(attempt: Attempt, message: AIMessage | None) -> Usage | None:
     return replace(usage, output_tokens=max(usage.output_tokens or 0, seen), estimated=True)
 
 
+def worked_for(attempt: Attempt) -> bool:
+    """May the provider have worked for a try that has no answer? Not where there was no connection yet."""
+    if attempt.outcome == "DeadlineError" and "connect" in (attempt.error or ""):
+        return False
+    return attempt.outcome in _WORKED_FOR
+
+
 def uncounted(attempts: tuple[Attempt, ...]) -> tuple[str, ...]:
     """What no provider counted, in words for `Cost.omitted`."""
-    number = sum(1 for a in attempts if a.usage is None and a.outcome in _WORKED_FOR)
+    number = sum(1 for a in attempts if a.usage is None and worked_for(a))
     return (f"{number} tr{'y' if number == 1 else 'ies'} that nobody counted",) if number else ()
