@@ -16,17 +16,19 @@ from ._flow import Flow
 from ._inputs import Input
 from ._json import is_object
 from ._messages import AIMessage
+from ._model_steps import Step
 from ._output import Output, PartialJSON
 from ._outputs import Typed, output_flow, value_of
 from ._stream import AIMessageChunk, AsyncChatStream, ChatStream
 
 if TYPE_CHECKING:
+    from ._layers import Layer, TryLayer
     from ._model import ChatModel
 
 T = TypeVar("T")
 
 
-class OutputModel(Generic[T]):
+class OutputModel(Step[T]):
     """`model.with_output(T)`: calling it gives a `T`.
 
     Raises `OutputError` (with the message on it) when `attempts` answers in a row do not fit, at once when the answer was cut by
@@ -50,13 +52,60 @@ class OutputModel(Generic[T]):
     def __repr__(self) -> str:
         return f"{self._model!r}.with_output({self._output.name})"
 
+    def _over(self, model: ChatModel) -> Self:
+        return type(self)(model, self._output, self._attempts)
+
     def with_settings(self, **settings: Any) -> Self:
         """The same over other settings."""
-        return type(self)(self._model.with_settings(**settings), self._output, self._attempts)
+        return self._over(self._model.with_settings(**settings))
+
+    def with_model(self, model: str) -> Self:
+        """The same over another model of the provider."""
+        return self._over(self._model.with_model(model))
 
     def with_retry(self, **policy: Any) -> Self:
-        """The same over another retry policy."""
-        return type(self)(self._model.with_retry(**policy), self._output, self._attempts)
+        """The same over another retry policy; this and what follows take what the model's own methods take."""
+        return self._over(self._model.with_retry(**policy))
+
+    def with_timeouts(self, **seconds: Any) -> Self:
+        """The same with other deadlines."""
+        return self._over(self._model.with_timeouts(**seconds))
+
+    def with_fallback(self, *others: Any, **policy: Any) -> Self:
+        """The same with other models to ask when the first fails; their answers are read as this type too.
+
+        An answer that does not fit the type is no such failure: it is asked for again, as `attempts` says.
+        """
+        if any(isinstance(other, OutputModel) for other in others):
+            raise UsageError(
+                "give the models themselves, without with_output: their answers are read as this type",
+                argument="others",
+            )
+        return self._over(self._model.with_fallback(*others, **policy))
+
+    def with_limits(self, **limits: Any) -> Self:
+        """The same within limits."""
+        return self._over(self._model.with_limits(**limits))
+
+    def with_hedge(self, after: float, **policy: Any) -> Self:
+        """The same with a second try after so many seconds of silence."""
+        return self._over(self._model.with_hedge(after, **policy))
+
+    def with_cache(self, cache: Any = None, **options: Any) -> Self:
+        """The same with a cache."""
+        return self._over(self._model.with_cache(cache, **options))
+
+    def with_budget(self, budget: Any = None, **limits: Any) -> Self:
+        """The same within a budget."""
+        return self._over(self._model.with_budget(budget, **limits))
+
+    def with_layer(self, layer: Layer | TryLayer) -> Self:
+        """The same with one more policy around its calls."""
+        return self._over(self._model.with_layer(layer))
+
+    def with_callbacks(self, *handlers: Any) -> Self:
+        """The same, telling these handlers too."""
+        return self._over(self._model.with_callbacks(*handlers))
 
     def _flow(self, given: Input, settings: dict[str, Any], plan: Any = None) -> Flow[Typed[T]]:
         plan = self._model._plan() if plan is None else plan
@@ -117,13 +166,14 @@ class OutputModel(Generic[T]):
     def stream(self, input: Input, config: Any = None, **settings: Any) -> OutputStream[T]:
         """The value while it is written: an iterator of partial values (plain dicts, lists, strings); `.value` at the end."""
         self._model._call(input, None, settings)
-        return OutputStream(self._streaming().stream(input, **settings), self._output)
+        return OutputStream(self._asking().stream(input, **settings), self._output)
 
     def astream(self, input: Input, config: Any = None, **settings: Any) -> AsyncOutputStream[T]:
         """`stream` in the async world."""
-        return AsyncOutputStream(self._streaming().astream(input, **settings), self._output)
+        return AsyncOutputStream(self._asking().astream(input, **settings), self._output)
 
-    def _streaming(self) -> ChatModel:
+    def _asking(self) -> ChatModel:
+        """The model that asks for the type, and does not read it."""
         return self._model._changed(output=self._output)
 
 

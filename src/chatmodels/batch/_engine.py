@@ -18,6 +18,7 @@ import msgspec
 
 from .._async import Task, in_trio, mailbox, semaphore, sleep, spawn
 from .._cache_key import question_of
+from .._call import Call
 from .._calls import call_flow
 from .._drive import arun
 from .._errors import (
@@ -31,7 +32,10 @@ from .._errors import (
     OverloadedError,
     RateLimitError,
 )
+from .._flow import Flow
 from .._messages import AIMessage, SystemMessage
+from .._output import Output as Wanted
+from .._outputs import data_of, output_flow
 from .._usage import Attempt
 from ._gate import Gate
 from ._items import item_of
@@ -61,6 +65,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     patience: float
     stop_after: int | None
     system: str | None
+    #: How often an answer that does not fit the output type is asked for, in all.
+    attempts: int = 1
 
     @property
     def room(self) -> int:
@@ -319,7 +325,7 @@ class Run:
     async def _call(self, entry: Entry) -> None:
         began = monotonic()
         try:
-            message = await arun(call_flow(self._plan, entry.call))
+            message = await arun(self._asked(entry.call))
         except BudgetExceeded as error:
             self._no_room(entry, error)
         except Exception as error:
@@ -330,13 +336,21 @@ class Run:
             self._in_a_row = 0
             self._answered(entry, message, monotonic() - began)
 
+    def _asked(self, call: Call) -> Flow[AIMessage]:
+        """The answer; where the call wants an output type, one that fits it."""
+        if call.output is None:
+            return (yield from call_flow(self._plan, call))
+        return (yield from output_flow(self._plan, call, call.output, self.options.attempts)).message
+
     def _answered(self, entry: Entry, message: AIMessage, seconds: float | None) -> None:
         cost = None if message.from_cache else self._cost(message)
         tokens = 0 if message.from_cache else _tokens(message.attempts)
         if self.options.max_cost is not None and cost is None and not message.from_cache and self.stopped is None:
             self.stop("max_cost", f"what item {entry.position} has cost is not known, so max_cost cannot be kept")
         kept = message if len(message.attempts) > 1 else msgspec.structs.replace(message, attempts=())
-        record = self._record(entry, message=kept, text=message.text, seconds=seconds, cost=cost)
+        wanted: Wanted[Any] | None = entry.call.output
+        data = None if wanted is None else data_of(wanted, message)
+        record = self._record(entry, message=kept, text=message.text, output=data, seconds=seconds, cost=cost)
         self._end(entry, record, tokens, cost)
 
     def _cost(self, message: AIMessage) -> float | None:
@@ -361,8 +375,7 @@ class Run:
             else:
                 self._give_up(entry)
             return
-        tokens = _tokens(error.attempts) if isinstance(error, ChatModelError) else 0
-        self._end(entry, self._record(entry, error=error_of(error), seconds=now - began), tokens)
+        self._failed(entry, error, now - began)
         self._in_a_row += 1
         if self.options.stop_after is not None and self._in_a_row >= self.options.stop_after:
             text = f"{self._in_a_row} items in a row have failed, the last with {type(error).__name__}: {error}"
@@ -377,6 +390,13 @@ class Run:
             return
         self._give_up(entry)
         self.stop("budget", str(error))
+
+    def _failed(self, entry: Entry, error: Exception, seconds: float | None) -> None:
+        """An item's end with an error, and what was paid for nothing."""
+        tokens, cost = 0, None
+        if isinstance(error, ChatModelError) and (tokens := _tokens(error.attempts)) and error.partial is not None:
+            cost = self._cost(msgspec.structs.replace(error.partial, attempts=error.attempts))
+        self._end(entry, self._record(entry, error=error_of(error), seconds=seconds, cost=cost), tokens, cost)
 
     def _give_up(self, entry: Entry) -> None:
         """An item that was sent and not taken stays for the next run, with those that wait for it."""

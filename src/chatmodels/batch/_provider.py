@@ -15,11 +15,12 @@ import msgspec
 
 from .._async import Task, sleep, spawn
 from .._drive import arun
-from .._errors import BadRequestError, ChatModelError
+from .._errors import BadRequestError, ChatModelError, OutputError
 from .._jobs import Job as Taken
 from .._jobs import JobsAPI, JobStatus, Line, read, seen
 from .._json import mapping, objects, string
 from .._messages import AIMessage
+from .._outputs import value_of
 from ._engine import FATAL, REFUSED, Run
 from ._jobbook import JobBook
 from ._ledger import Entry, Note, Told
@@ -401,9 +402,20 @@ class ProviderRun(Run):
             self._owners.pop(entry.position, None)
             self._unsafe += 1
             self._in_a_row = 0
-            self._answered(entry, found, None)
+            self._fitting(entry, found)
         else:
             self._settle_error(entry, found)
+
+    def _fitting(self, entry: Entry, message: AIMessage) -> None:
+        """An answer, or that it does not fit the output type."""
+        try:
+            if entry.call.output is not None:
+                value_of(entry.call.output, message)
+        except OutputError as error:
+            error.partial, error.attempts = message, message.attempts
+            self._failed(entry, error, None)
+        else:
+            self._answered(entry, message, None)
 
     def _may_go_again(self, entry: Entry) -> bool:
         return self._in_real_time or entry.tries <= AGAIN

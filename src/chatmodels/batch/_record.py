@@ -26,8 +26,8 @@ class ItemError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class BatchRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One item's end. `index` counts the items from 0; `id` and `metadata` are the item's own.
 
-    Either `message` (and its `text`) or `error` is there. `output` is the answer as a JSON value, where the model has an output type
-    (`with_output`); it fits that type. `seconds` is from sending to the answer, tries and waits included;
+    Either `message` (and its `text`) or `error` is there. `output` is the answer as a JSON value, where the model has an output
+    type (`with_output`); it fits that type. `seconds` is from sending to the answer, tries and waits included;
     `cost` is in US dollars where prices are known; `same_as` is the index of the identical item whose call answered this one.
     """
 

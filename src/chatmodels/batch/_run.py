@@ -48,7 +48,7 @@ class Batch:
         checked_limit(max_concurrency)
         _check_caps(max_cost=max_cost, max_tokens=max_tokens, patience=patience, stop_after=stop_after)
         self.report = _report_path(report)
-        model = _model(model)
+        model, attempts = _asked(model)
         jobs = {"within": within, "job_size": job_size, "max_jobs": max_jobs, "poll": poll, "prices": prices}
         via_of(model, via, under_way=False, **jobs)
         price = price_of(model, prices, needed=max_cost is not None)
@@ -72,7 +72,7 @@ class Batch:
         self.progress = Progress(checked_progress(progress), bar=has_room(out))
         self.options = Options(
             ordered=ordered, max_concurrency=max_concurrency, max_cost=max_cost, max_tokens=max_tokens, price=price,
-            patience=patience, stop_after=stop_after, system=system,
+            patience=patience, stop_after=stop_after, system=system, attempts=attempts,
         )  # fmt: skip
         self.own_plan = model._own_plan()
         self.model = model.with_layer(GateLayer(self.gate))
@@ -107,8 +107,9 @@ class Batch:
 def run_batch(model: Any, items: Any, **options: Any) -> BatchSummary:
     """Ask a model about every item, however many; nothing is lost, and nothing is paid for twice. Returns a `BatchSummary`.
 
-    `model`: a `ChatModel`, or its name. `items`: any iterable of inputs or of dicts (`id`, one of `messages`, `prompt` and `input`,
-    `settings`, `metadata`), or the path of a file of JSON lines, CSV or Parquet, or "-" for standard input; read as it is needed.
+    `model`: a `ChatModel`, its name, or what `with_output` gives (then `record.output` has the value). `items`: any iterable of
+    inputs or of dicts (`id`, one of `messages`, `prompt` and `input`, `settings`, `metadata`), or the path of a file of JSON lines,
+    CSV or Parquet, or "-" for standard input; read as it is needed.
 
     - `out`: a path, to which each item's `BatchRecord` goes as a line of JSON; an open binary file; or a function of records.
     - `journal`: a path; with `out` a path it is that and ".journal" unless you say otherwise, False is none. After any crash the
@@ -271,6 +272,13 @@ def _known(options: dict[str, Any]) -> dict[str, Any]:
 
 
 _OPTIONS = frozenset(Batch.__init__.__kwdefaults__ or ()) - {"take"}
+
+
+def _asked(model: Any) -> tuple[Any, int]:
+    """The model, and how often an answer is asked for that does not fit its output type."""
+    from .._typed import OutputModel
+
+    return (model._asking(), model._attempts) if isinstance(model, OutputModel) else (_model(model), 1)
 
 
 def _model(model: Any) -> Any:
