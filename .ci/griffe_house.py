@@ -19,6 +19,15 @@ class House(griffe.Extension):
     def on_package(self, *, pkg: griffe.Module, **_: object) -> None:
         if pkg.path == PACKAGE:
             self._walk(pkg, pkg)
+            self._without_base(pkg)
+
+    def _without_base(self, at: griffe.Module | griffe.Class) -> None:
+        """That a class is a struct says nothing to its readers."""
+        for member in at.members.values():
+            if isinstance(member, griffe.Class):
+                member.bases = [base for base in member.bases if _path(base) != "msgspec.Struct"]
+            if isinstance(member, (griffe.Module, griffe.Class)):
+                self._without_base(member)
 
     def _walk(self, at: griffe.Module | griffe.Class, pkg: griffe.Module) -> None:
         for member in at.members.values():
@@ -40,7 +49,7 @@ class House(griffe.Extension):
         if not isinstance(found, griffe.Class):
             return None
         for base in found.bases:
-            path = base if isinstance(base, str) else base.canonical_path
+            path = _path(base)
             if path == "msgspec.Struct":
                 fields = []
             elif path.startswith(PACKAGE):
@@ -65,6 +74,10 @@ class House(griffe.Extension):
         made = griffe.Function("__init__", parameters=griffe.Parameters(itself, *fields), parent=found)
         made.lineno = made.endlineno = found.lineno
         found.members["__init__"] = made
+
+
+def _path(base: str | griffe.Expr) -> str:
+    return base if isinstance(base, str) else base.canonical_path
 
 
 def _keys(found: griffe.Class) -> list[griffe.Parameter]:
