@@ -7,6 +7,7 @@ import io
 import logging
 import os
 import pty
+import select
 import struct
 import sys
 import termios
@@ -41,7 +42,10 @@ class Window:
     def lines(self) -> list[str]:
         """What came since the last look, as a screen shows it: knows \\r, \\n, erasing to the end, and wrapping."""
         self.stream.flush()
-        text = os.read(self.reader, 1_000_000).decode().replace("\x1b[K", "\x00")
+        data = b""  # the system passes it on in pieces
+        while select.select([self.reader], [], [], 0.05)[0]:
+            data += os.read(self.reader, 1_000_000)
+        text = data.decode().replace("\x1b[K", "\x00")
         rows, at = [""], 0
         for char in text:
             if char == "\r":
