@@ -26,6 +26,7 @@ from ._messages import AIMessage, HumanMessage
 from ._model_2023 import OldNames
 from ._model_many import ManyCalls
 from ._model_policies import Policies
+from ._model_steps import Step
 from ._model_tokens import Counting
 from ._model_tools import ToolCalls
 from ._options import (
@@ -53,7 +54,7 @@ T = TypeVar("T")
 Errors = Literal["raise", "return"]
 
 
-class ChatModel(ManyCalls, ToolCalls, Policies, Counting, OldNames):
+class ChatModel(ManyCalls, ToolCalls, Policies, Counting, OldNames, Step[AIMessage]):
     """A chat model: messages in, a message out.
 
     `ChatModel("provider:model")` reaches any provider; `ChatModel()` is the model that the variable CHATMODELS_MODEL names,

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any, cast
 from ._errors import UsageError
 from ._json import is_object
 from ._messages import AIMessage
+from ._model_steps import Step
 from ._results import LLMResult
 from ._stream import AIMessageChunk
 from .prompts._base import Prompt
 from .prompts._pipe import Chain, Errors
+from .prompts._strings import PromptTemplate
 from .prompts._values import PromptValue
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Chain", "LLMChain", "StrOutputParser"]
 
 
-class StrOutputParser:
+class StrOutputParser(Step[str]):
     """The text of an answer; while streaming, the text of each chunk.
 
     >>> StrOutputParser()(AIMessage("J'aime programmer."))
@@ -42,20 +44,17 @@ class StrOutputParser:
         """The text of a chunk; None where it has none."""
         return chunk.text or None
 
-    def __ror__(self, other: Any) -> Chain[str]:
-        """`model | StrOutputParser()`, without a prompt."""
-        return Chain((other, self))
-
     def __repr__(self) -> str:
         return "StrOutputParser()"
 
 
-class LLMChain:
+class LLMChain(Step[dict[str, Any]]):
     """A prompt and a chat model: values in, text out.
 
     `output_parser` is a function of the text, or an object with `parse(text)`. Of the values that are given, the prompt takes those
     that it has variables for, as in 2023 (a row of a table may have more columns); a missing one is a UsageError that names it.
-    `verbose` prints each prompt.
+    `verbose` prints each prompt; `callbacks` are told of every call, and `llm_kwargs` are settings of every call. `tags` and
+    `metadata` are taken for the sake of 2023 code. There is no `memory`: give the history as a value, in a `MessagesPlaceholder`.
     """
 
     __slots__ = ("_model", "_parse", "output_key", "prompt", "verbose")
@@ -68,16 +67,33 @@ class LLMChain:
         output_key: str = "text",
         output_parser: Any = None,
         verbose: bool = False,
+        callbacks: Any = None,
+        llm_kwargs: Mapping[str, Any] | None = None,
+        memory: None = None,
+        tags: list[str] | None = None,
+        metadata: dict[str, Any] | None = None,
     ) -> None:
+        if memory is not None:
+            raise UsageError(
+                "LLMChain has no memory: put a MessagesPlaceholder into the prompt, and give the history as its value",
+                argument="memory",
+            )
         if not hasattr(llm, "generate"):
             raise UsageError("LLMChain takes llm=, a chat model, e.g. ChatOpenAI()", argument="llm")
         if not isinstance(prompt, Prompt):
             raise UsageError("LLMChain takes prompt=, a ChatPromptTemplate or a PromptTemplate", argument="prompt")
-        self._model = cast("ChatModel", llm)
+        model = cast("ChatModel", llm)
+        model = model.with_settings(**llm_kwargs) if llm_kwargs else model
+        self._model = model.with_callbacks(*_handlers(callbacks)) if callbacks else model
         self.prompt = prompt
         self.output_key = output_key
         self.verbose = verbose
         self._parse = _parser(output_parser)
+
+    @classmethod
+    def from_string(cls, llm: ChatModel, template: str) -> LLMChain:
+        """The chain of a model and a text with variables."""
+        return cls(llm, PromptTemplate.from_template(template))
 
     @property
     def llm(self) -> ChatModel:
@@ -99,14 +115,28 @@ class LLMChain:
 
     # -- one input
 
-    def __call__(self, inputs: Any = None, return_only_outputs: bool = False, callbacks: Any = None) -> dict[str, Any]:
+    def __call__(
+        self,
+        inputs: Any = None,
+        return_only_outputs: bool = False,
+        callbacks: Any = None,
+        *,
+        tags: list[str] | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
         """The text with the values that were given: `{"topic": "bears", "text": "..."}`."""
         values, more = self._asked(inputs)
         answer = self._model(self._value(values), more.get("stop"), callbacks)
         return self._shown(values, answer, return_only_outputs)
 
     async def acall(
-        self, inputs: Any = None, return_only_outputs: bool = False, callbacks: Any = None
+        self,
+        inputs: Any = None,
+        return_only_outputs: bool = False,
+        callbacks: Any = None,
+        *,
+        tags: list[str] | None = None,
+        metadata: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Calling the chain, in the async world."""
         values, more = self._asked(inputs)
@@ -136,6 +166,14 @@ class LLMChain:
     async def apredict(self, /, callbacks: Any = None, **values: Any) -> Any:
         """`predict` in the async world."""
         return (await self.acall(values, True, callbacks))[self.output_key]
+
+    def predict_and_parse(self, /, callbacks: Any = None, **values: Any) -> Any:
+        """`predict` under its older name: the output parser is heeded by both."""
+        return self.predict(callbacks, **values)
+
+    async def apredict_and_parse(self, /, callbacks: Any = None, **values: Any) -> Any:
+        """`predict_and_parse` in the async world."""
+        return await self.apredict(callbacks, **values)
 
     # -- many inputs
 
@@ -176,6 +214,14 @@ class LLMChain:
     async def aapply(self, input_list: Iterable[Mapping[str, Any]], callbacks: Any = None) -> list[dict[str, Any]]:
         """`apply` in the async world."""
         return self._texts(await self.agenerate(input_list, callbacks=callbacks))
+
+    def apply_and_parse(self, input_list: Iterable[Mapping[str, Any]], callbacks: Any = None) -> list[Any]:
+        """What the output parser makes of the texts for several dicts of values."""
+        return [row[self.output_key] for row in self.apply(input_list, callbacks)]
+
+    async def aapply_and_parse(self, input_list: Iterable[Mapping[str, Any]], callbacks: Any = None) -> list[Any]:
+        """`apply_and_parse` in the async world."""
+        return [row[self.output_key] for row in await self.aapply(input_list, callbacks)]
 
     # -- inside
 
@@ -218,6 +264,10 @@ class LLMChain:
         return [{self.output_key: self._parse(answers[0].text)} for answers in result.generations]
 
 
+def _handlers(given: Any) -> tuple[Any, ...]:
+    return tuple(cast("Iterable[Any]", given)) if isinstance(given, (list, tuple)) else (given,)
+
+
 def _parser(given: Any) -> Callable[[str], Any]:
     if given is None:
         return str
@@ -231,6 +281,8 @@ def _parser(given: Any) -> Callable[[str], Any]:
 
 
 def _one(args: tuple[Any, ...], values: dict[str, Any]) -> Any:
+    if args:  # beside one value, what 2023's run took; among keywords they may be variables of the prompt
+        values = {k: v for k, v in values.items() if k not in ("tags", "metadata")}
     if len(args) > 1 or (args and values):
         raise UsageError("run takes one value, or keywords: chain.run(topic=..., place=...)", argument="args")
     return args[0] if args else values

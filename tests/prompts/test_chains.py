@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 
 from chatmodels import BatchError, ChatOpenAI, ChatPromptTemplate, LLMResult, PromptTemplate, UsageError
 from chatmodels.chains import Chain, LLMChain, StrOutputParser
+from chatmodels.prompts import AIMessagePromptTemplate, SystemMessagePromptTemplate
 
 from ..page import Page, serve_page
 
@@ -183,6 +186,7 @@ print((chat_prompt | chat | StrOutputParser()).invoke(values), isinstance(chat_p
 """
 
 
+@pytest.mark.skipif(find_spec("langchain") is not None, reason="the real package is installed: compat steps aside")
 def test_a_script_of_2023(page: Page, tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(SCRIPT_2023)
     done = subprocess.run(
@@ -196,3 +200,54 @@ def test_a_script_of_2023(page: Page, tmp_path: Path) -> None:
         "SystemMessage(content='You are a helpful assistant that translates A to B.', additional_kwargs={})",
         f"{SAID} True",
     ], done.stderr
+
+
+def test_what_else_a_chain_of_2023_took(chat: ChatOpenAI, page: Page) -> None:
+    class Handler:
+        def __init__(self) -> None:
+            self.heard = 0
+
+        def on_llm_end(self, response: Any, **more: Any) -> None:
+            self.heard += 1
+
+    handler = Handler()
+    chain = LLMChain(
+        llm=chat,
+        prompt=PROMPT,
+        output_parser=str.split,
+        callbacks=[handler],
+        llm_kwargs={"temperature": 0.5},
+        tags=["a"],
+    )
+    said = SAID.split()
+    assert chain.run(CODE, tags=["t"]) == chain.predict_and_parse(**CODE) == said
+    assert chain(CODE, tags=["t"], metadata={"k": "v"}) == {**CODE, "text": said}
+    assert chain.apply_and_parse([CODE]) == [said]
+    assert handler.heard == 4
+    assert page.seen[-1]["body"]["temperature"] == 0.5
+    assert LLMChain.from_string(chat, "I love {tags}.").run(tags="programming") == SAID
+    assert (LLMChain(llm=chat, prompt=PROMPT) | (lambda row: row["text"])).invoke(CODE) == SAID
+    with pytest.raises(UsageError, match="MessagesPlaceholder") as caught:
+        LLMChain(llm=chat, prompt=PROMPT, memory=[])  # type: ignore[arg-type]
+    assert caught.value.argument == "memory"
+
+
+def test_a_missing_value_is_a_key_error_as_in_2023(chain: LLMChain) -> None:
+    with pytest.raises(KeyError) as caught:
+        chain.run(to="French")
+    assert str(caught.value).startswith("the prompt's variables do not fit. missing: 'thing'")
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+    with pytest.raises(KeyError):
+        ChatPromptTemplate.from_template("{x}").format_messages()
+
+
+def test_other_ways_to_make_prompts_in_2023() -> None:
+    shots = PromptTemplate.from_examples(["1 -> one", "2 -> two"], "{n} ->", ["n"], "\n", prefix="Count.")
+    assert shots.format(n=3) == "Count.\n1 -> one\n2 -> two\n3 ->"
+    prompt = ChatPromptTemplate.from_strings(
+        [(SystemMessagePromptTemplate, "To {to}."), (AIMessagePromptTemplate, "Oui")]
+    )
+    assert prompt == ChatPromptTemplate.from_messages([("system", "To {to}."), ("ai", "Oui")])
+    with pytest.raises(UsageError, match="input_variables"):
+        PromptTemplate(template="{a}", input_variables=["b"], validate_template=True)
+    assert PromptTemplate(template="{a}", input_variables=["b"], validate_template=False).input_variables == ["a"]

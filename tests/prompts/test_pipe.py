@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import pickle
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,9 +16,11 @@ from chatmodels import (
     AIMessage,
     AIMessageChunk,
     BatchError,
+    BudgetExceeded,
     ChatOpenAI,
     ChatPromptTemplate,
     IncompleteStream,
+    OverloadedError,
     UsageError,
 )
 from chatmodels.chains import Chain, StrOutputParser
@@ -255,3 +258,59 @@ def test_what_it_shows_and_pickles(chat: ChatOpenAI, monkeypatch: pytest.MonkeyP
     assert "sk-x" not in repr(chain)
     assert pickle.loads(pickle.dumps(chain)).invoke("programming") == SAID
     assert json.dumps((chain | str.upper)("programming"))
+
+
+def test_a_model_begins_a_chain(chat: ChatOpenAI) -> None:
+    assert (chat | words).invoke("I love programming.") == ["J'aime", "programmer."]
+    assert (chat.with_retry(attempts=1) | words | len)("I love programming.") == 2
+    assert (str.strip | chat | words).batch([" I love programming. "]) == [["J'aime", "programmer."]]
+    assert list((chat | (StrOutputParser() | (lambda text: text))).stream("I love programming.")) == [SAID]
+    typed = ChatScripted(['{"french": "oui"}'], cycle=True).with_output(Answer)
+    assert (typed | (lambda answer: answer.french)).invoke("yes?") == "oui"
+    with pytest.raises(UsageError, match="a step is a prompt, a model or a function, not int"):
+        chat | 42  # type: ignore[operator]
+
+
+def test_typed_answers_have_the_policies_of_models() -> None:
+    down = ChatScripted([OverloadedError("busy")], cycle=True).with_retry(attempts=1)
+    typed = down.with_output(Answer).with_fallback(ChatScripted(['{"french": "oui"}'], cycle=True)).with_cache()
+    assert (PROMPT | typed).invoke(CODE) == Answer("oui")
+    assert typed.typed(PROMPT.invoke(MIND)).message.from_cache is False
+    assert typed.typed(PROMPT.invoke(MIND)).message.from_cache is True
+    with pytest.raises(UsageError, match="without with_output"):
+        typed.with_fallback(typed)
+    with pytest.raises(BudgetExceeded):
+        down.with_output(Answer).with_budget(max_calls=0)("Hi")
+
+
+def test_a_dropped_stream_needs_no_garbage_collector(chat: ChatOpenAI) -> None:
+    """In a cycle, the socket could be ended before what closes it: a ResourceWarning, now and then."""
+    gc.disable()
+    try:
+        for steps in ((), (StrOutputParser(),), (words,)):
+            stream = Chain((PROMPT, chat, *steps)).stream(CODE)
+            next(stream)
+            dropped = weakref.ref(stream)
+            del stream
+            assert dropped() is None
+    finally:
+        gc.enable()
+
+
+def test_chains_under_trio(chat: ChatOpenAI) -> None:
+    trio = pytest.importorskip("trio")
+    text = PROMPT | chat | StrOutputParser()
+
+    async def main() -> list[Any]:
+        async with text.astream(CODE) as left:
+            async for _ in left:
+                break
+        return [
+            await text.ainvoke(CODE),
+            await (PROMPT | chat | shout).abatch([CODE, MIND]),
+            [p async for p in text.astream(CODE)],
+            left.message.finish_reason,
+        ]
+
+    assert trio.run(main) == [SAID, [SAID.upper(), SAID_MIND.upper()], ["J'aime ", "programmer."], None]
+    gc.collect()  # a connection that is left open would be a ResourceWarning, which is an error here

@@ -94,6 +94,11 @@ class ChatPromptTemplate(Prompt):
         """`from_messages` under its older name."""
         return cls.from_messages(string_messages)
 
+    @classmethod
+    def from_strings(cls, string_messages: Iterable[tuple[type[MessageTemplate], str]]) -> Self:
+        """`from_messages` under its older name; a pair's role may be given by a class of message templates."""
+        return cls.from_messages(string_messages)
+
     @property
     def messages(self) -> list[Any]:
         """The items: messages, message templates, places and prompts."""

@@ -215,15 +215,7 @@ class ChainStream(Generic[T]):
 
     def __init__(self, source: Any, tail: _Tail) -> None:
         self._source = source
-        self._items = self._run(tail)
-
-    def _run(self, tail: _Tail) -> Iterator[Any]:
-        source = self._source
-        if source is not None and tail.by_piece:
-            for chunk in source:
-                yield from tail.pieces(chunk)
-            return
-        yield tail.whole(None if source is None else _end(source))
+        self._items = _pieces(source, tail)
 
     def __iter__(self) -> Self:
         return self
@@ -254,27 +246,22 @@ class ChainStream(Generic[T]):
         return _message(self._source)
 
 
+# The generators of both streams know no stream. Were they in a cycle with it, one that is dropped would be left to the garbage
+# collector, which ends objects in any order: the socket could go, with a warning, before the generator that closes it.
+def _pieces(source: Any, tail: _Tail) -> Iterator[Any]:
+    if source is not None and tail.by_piece:
+        for chunk in source:
+            yield from tail.pieces(chunk)
+        return
+    yield tail.whole(None if source is None else _end(source))
+
+
 class AsyncChainStream(Generic[T]):
     """`ChainStream` in the async world. The steps before the model run at the first piece."""
 
     def __init__(self, start: Callable[[], Any] | None, tail: _Tail) -> None:
-        self._source: Any = None
-        self._items = self._run(start, tail)
-
-    async def _run(self, start: Callable[[], Any] | None, tail: _Tail) -> AsyncIterator[Any]:
-        if start is None:
-            yield await tail.awhole(None)
-            return
-        source = self._source = await start()
-        try:
-            if not tail.by_piece:
-                yield await tail.awhole(await _aend(source))
-                return
-            async for chunk in source:
-                for piece in tail.pieces(chunk):
-                    yield piece
-        finally:
-            await source.aclose()
+        self._started: list[Any] = []  # the model's stream, once there is one
+        self._items = _apieces(start, tail, self._started)
 
     def __aiter__(self) -> AsyncIterator[T]:
         return cast("AsyncIterator[T]", self._items)
@@ -300,7 +287,24 @@ class AsyncChainStream(Generic[T]):
     @property
     def message(self) -> AIMessage:
         """The model's answer so far; while `finish_reason` is None it is not complete."""
-        return _message(self._source)
+        return _message(self._started[0] if self._started else None)
+
+
+async def _apieces(start: Callable[[], Any] | None, tail: _Tail, started: list[Any]) -> AsyncIterator[Any]:
+    if start is None:
+        yield await tail.awhole(None)
+        return
+    source = await start()
+    started.append(source)
+    try:
+        if not tail.by_piece:
+            yield await tail.awhole(await _aend(source))
+            return
+        async for chunk in source:
+            for piece in tail.pieces(chunk):
+                yield piece
+    finally:
+        await source.aclose()
 
 
 def _message(source: Any) -> AIMessage:

@@ -19,7 +19,7 @@ class PromptTemplate(Prompt):
     """A text with variables.
 
     `template_format`: "f-string" (`{name}`), "mustache" (`{{name}}`), "jinja2" (sandboxed; needs the extra `jinja`), or "text"
-    (no variables at all).
+    (no variables at all). `input_variables` is found in the text; where it is given, `validate_template` compares the two.
 
     >>> PromptTemplate.from_template("Tell me a joke about {topic}.").format(topic="bears")
     'Tell me a joke about bears.'
@@ -36,11 +36,13 @@ class PromptTemplate(Prompt):
         input_variables: Iterable[str] | None = None,
         template_format: str = "f-string",
         partial_variables: Mapping[str, Any] | None = None,
+        validate_template: bool = True,
     ) -> None:
         self._template = template_of(template, template_format)
         plain = Variables(self._template.variables, self._template.optional)
         self._variables = plain.with_partials(partial_variables) if partial_variables else plain
-        check_declared(input_variables, self._variables)
+        if validate_template:
+            check_declared(input_variables, self._variables)
 
     @classmethod
     def from_template(
@@ -48,6 +50,20 @@ class PromptTemplate(Prompt):
     ) -> Self:
         """The prompt of a text (or of a template string, `t"..."`, whose values are then never parsed)."""
         return cls(template, template_format=template_format, partial_variables=partial_variables)
+
+    @classmethod
+    def from_examples(
+        cls,
+        examples: Iterable[str],
+        suffix: str,
+        input_variables: Iterable[str] | None = None,
+        example_separator: str = "\n\n",
+        prefix: str = "",
+        **options: Any,
+    ) -> Self:
+        """The prompt of a prefix, example texts and a suffix, with the separator between them, as in 2023."""
+        text = example_separator.join([prefix, *examples, suffix])
+        return cls(text, input_variables=input_variables, **options)
 
     @classmethod
     def from_file(cls, path: str | Path, template_format: str = "f-string") -> Self:

@@ -15,6 +15,10 @@ from chatmodels._errors import UsageError
 NONE: frozenset[str] = frozenset()
 
 
+class VariablesError(UsageError, KeyError):
+    """The values do not fit the prompt's variables. A KeyError too, as in 2023."""
+
+
 class Variables(msgspec.Struct, frozen=True):
     """The variables of a prompt. `partials` are values that are there already, or functions that give them at each use."""
 
@@ -60,7 +64,7 @@ class Variables(msgspec.Struct, frozen=True):
             )
         return msgspec.structs.replace(self, partials={**self.partials, **values})
 
-    def _mismatch(self, names: Iterable[str]) -> UsageError:
+    def _mismatch(self, names: Iterable[str]) -> VariablesError:
         have = set(names)
         missing, extra = sorted(self.required - have), sorted(have - self.known)
         said: list[str] = []
@@ -71,7 +75,7 @@ class Variables(msgspec.Struct, frozen=True):
         takes = _listed(sorted(self.open)) + (
             f", and optionally {_listed(sorted(self.optional))}" if self.optional else ""
         )
-        return UsageError(
+        return VariablesError(
             f"the prompt's variables do not fit. {'; '.join(said)}. It takes {takes}", argument=(missing or extra)[0]
         )
 
