@@ -1,10 +1,11 @@
-"""The transport of models of LangChain: what is sent is a call of the model, in this thread or this task.
+"""The transport of models of LangChain: what is sent is a call of the model, in this thread, or in one loop for all async calls.
 
 A sync call of LangChain cannot be stopped from outside: its deadlines are looked at between the pieces of a stream.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from importlib import import_module
@@ -22,10 +23,12 @@ from chatmodels._json import loads
 from chatmodels.dialects._base import make_error
 
 from ._langchain_errors import class_of
+from ._loop import PumpedStream, in_the_loop, starter, within
 from ._needs import caused
 
 _messages: Any = import_module("langchain_core.messages")
 _END = b'{"end":true}\n'
+_NOT_TAKEN = re.compile(r"unexpected keyword argument '(\w+)'")
 
 
 class LangChainTransport:
@@ -35,10 +38,12 @@ class LangChainTransport:
         self._model = model
         self._name = name
 
-    def _asked(self, body: bytes) -> tuple[Any, dict[str, Any]]:
+    def _asked(self, body: bytes, *, stream: bool = False) -> tuple[Any, dict[str, Any]]:
         """The runnable, and the arguments of its call."""
         asked = loads(body)
         settings = asked["settings"]
+        if stream and getattr(self._model, "stream_usage", ...) is None:
+            settings.setdefault("stream_usage", True)  # those of OpenAI's hosts give none where they are not asked
         if asked["model"] != self._name:
             settings["model"] = asked["model"]
         runnable = self._model
@@ -65,7 +70,7 @@ class LangChainTransport:
 
     def open(self, effect: Open) -> LangChainOpened:
         """Begin a stream of the model."""
-        runnable, asked = self._asked(effect.request.body)
+        runnable, asked = self._asked(effect.request.body, stream=True)
         return LangChainOpened(runnable.stream(**asked))
 
     async def asend(self, effect: Send) -> HTTPResponse:
@@ -73,14 +78,15 @@ class LangChainTransport:
         if in_trio():
             return await in_thread(self.send, effect)
         runnable, asked = self._asked(effect.request.body)
-        return _response(await _within(lambda: runnable.ainvoke(**asked), effect.deadline, None, "total"))
+        call = within(runnable.ainvoke(**asked), effect.deadline, None, "total", _ours)
+        return _response(await in_the_loop(call))
 
     async def aopen(self, effect: Open) -> Any:
         """`open` in the async world."""
         if in_trio():
             return ThreadedOpened(self.open(effect))
-        runnable, asked = self._asked(effect.request.body)
-        return AsyncLangChainOpened(runnable.astream(**asked))
+        runnable, asked = self._asked(effect.request.body, stream=True)
+        return PumpedStream(_lines(runnable.astream(**asked)), starter(), _ours)
 
 
 class LangChainOpened:
@@ -122,65 +128,11 @@ class LangChainOpened:
                 close()
 
 
-class AsyncLangChainOpened:
-    """A stream of the model, as lines, in the async world."""
-
-    def __init__(self, stream: AsyncIterator[Any]) -> None:
-        self.status = 200
-        self.headers: dict[str, str] = {}
-        self._stream = stream
-        self._over = False
-        self._closing: Any = None
-
-    async def aread(self, idle: float | None, deadline: float | None, phase: str) -> bytes:
-        """The next line; empty at the end."""
-        if self._over:
-            return b""
-        try:
-            return _line(await _within(self._stream.__anext__, deadline, idle, phase))
-        except StopAsyncIteration:
-            self._over = True
-            return _END
-        except BaseException:
-            self._over = True
-            raise
-
-    async def afinish(self) -> None:
-        """The model has said all."""
-        self._over = True
-
-    def abort(self) -> None:
-        """Close LangChain's generator, which closes its connection."""
-        import asyncio
-
-        self._over = True
-        close: Callable[[], Any] | None = getattr(self._stream, "aclose", None)
-        if close is not None and self._closing is None:
-            self._closing = asyncio.ensure_future(_quietly(close))
-
-
-async def _quietly(close: Callable[[], Any]) -> None:
-    with suppress(RuntimeError):  # another task is waiting in it
-        await close()
-
-
-async def _within(start: Callable[[], Any], deadline: float | None, idle: float | None, phase: str) -> Any:
-    """What comes of an awaitable, in time; errors of LangChain's as ours."""
-    import asyncio
-
-    left = None if deadline is None else deadline - monotonic()
-    wait, late = (idle, "idle") if left is None or (idle is not None and idle < left) else (left, phase)
-    limit = asyncio.timeout(wait)
-    try:
-        async with limit:
-            return await start()
-    except StopAsyncIteration:
-        raise
-    except Exception as error:
-        raised = error
-    if limit.expired():
-        raise DeadlineError(passed(late), phase=late) from raised
-    raise caused(_ours(raised), raised)
+async def _lines(stream: AsyncIterator[Any]) -> AsyncIterator[bytes]:
+    """The chunks of a stream as lines, and a last one that says that there are no more."""
+    async for chunk in stream:
+        yield _line(chunk)
+    yield _END
 
 
 def _response(answer: Any) -> HTTPResponse:
@@ -199,6 +151,9 @@ def _ours(error: Exception) -> Exception:
     """An error of LangChain's model as ours, by its class, its status, or else as it says."""
     if isinstance(error, ChatModelError):
         return error
+    if isinstance(error, TypeError) and (found := _NOT_TAKEN.search(str(error))):
+        said = f"this model of LangChain takes no {found[1]}: leave the setting out"
+        return UsageError(said, argument=found[1])
     status = getattr(error, "status_code", None)
     if isinstance(status, int):
         body = getattr(error, "body", None)

@@ -6,26 +6,23 @@ loop and from trio, go to our own loop in the background.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
+from collections.abc import AsyncIterator
 from importlib import import_module
-from time import monotonic
 from typing import Any
 
 import msgspec
 
-from chatmodels._async import in_thread, in_trio
+from chatmodels._async import in_trio
 from chatmodels._call import HTTPResponse
 from chatmodels._errors import ChatModelError, DeadlineError, ProviderError, TransportError, UsageError
 from chatmodels._flow import Open, Send
-from chatmodels._http import ThreadedOpened, passed
+from chatmodels._http import ThreadedOpened
 from chatmodels._inputs import from_dict
 from chatmodels._json import loads
-from chatmodels._portal import in_portal, portal
+from chatmodels._portal import portal
 from chatmodels.dialects._base import make_error
 
-from ._needs import caused
+from ._loop import PumpedStream, in_the_loop, starter, within
 from ._pydantic_ai_requests import native_of, requests_of, tool_of
 
 _direct: Any = import_module("pydantic_ai.direct")
@@ -52,19 +49,18 @@ class PydanticAITransport:
 
     async def asend(self, effect: Send) -> HTTPResponse:
         """`send` in the async world."""
-        response: HTTPResponse = await _here(self._answer(effect))
+        response: HTTPResponse = await in_the_loop(self._answer(effect))
         return response
 
-    def open(self, effect: Open) -> PydanticAIOpened:
+    def open(self, effect: Open) -> PumpedStream:
         """Begin a stream of the model."""
-        return PydanticAIOpened(self._model, self._asked(effect.request.body), portal().start)
+        return PumpedStream(_lines(self._model, self._asked(effect.request.body)), portal().start, _ours)
 
     async def aopen(self, effect: Open) -> Any:
         """`open` in the async world."""
         if in_trio():
             return ThreadedOpened(self.open(effect))
-        asked = self._asked(effect.request.body)
-        return PydanticAIOpened(self._model, asked, _start_here if in_portal() else portal().start)
+        return PumpedStream(_lines(self._model, self._asked(effect.request.body)), starter(), _ours)
 
     def _asked(self, body: bytes) -> dict[str, Any]:
         """The arguments of the request."""
@@ -78,9 +74,7 @@ class PydanticAITransport:
 
     async def _answer(self, effect: Send) -> HTTPResponse:
         asked = self._asked(effect.request.body)
-        response = await _within(
-            _direct.model_request(self._model, **asked), _left(effect.deadline, None), ("total", "total")
-        )
+        response = await within(_direct.model_request(self._model, **asked), effect.deadline, None, "total", _ours)
         return HTTPResponse(status=200, body=msgspec.json.encode(_data(response), enc_hook=str))
 
 
@@ -102,109 +96,14 @@ def _parameters(model: Any, asked: dict[str, Any]) -> Any:
     return _models.ModelRequestParameters(**given)
 
 
-class PydanticAIOpened:
-    """A stream of the model, as lines. A task in the loop reads it and puts them into a queue, which is read from anywhere."""
-
-    def __init__(self, model: Any, asked: dict[str, Any], start: Callable[..., Future[Any]]) -> None:
-        self.status = 200
-        self.headers: dict[str, str] = {}
-        self._start = start
-        self._lines: asyncio.Queue[bytes | Exception] = asyncio.Queue()
-        self._over = False
-        self._pump = start(self._read(model, asked))
-
-    async def _read(self, model: Any, asked: dict[str, Any]) -> None:
-        try:
-            async with _direct.model_request_stream(model, **asked) as stream:
-                async for event in stream:
-                    line = _line(event)
-                    if line is not None:
-                        self._lines.put_nowait(_encode(line))
-                self._lines.put_nowait(_encode(_last(model, stream)))
-            self._lines.put_nowait(b"")
-        except Exception as error:
-            self._lines.put_nowait(error)
-        except BaseException:
-            self._lines.put_nowait(b"")
-            raise
-
-    async def _next(self, idle: float | None, deadline: float | None, phase: str) -> bytes:
-        found = await _within(self._lines.get(), _left(deadline, idle), (phase, "idle"))
-        if isinstance(found, Exception):
-            self._over = True
-            raise caused(_ours(found), found)
-        self._over = not found
-        line: bytes = found
-        return line
-
-    def read(self, idle: float | None, deadline: float | None, phase: str) -> bytes:
-        """The next line; empty at the end."""
-        if self._over:
-            return b""
-        waiting = self._start(self._next(idle, deadline, phase))
-        try:
-            line: bytes = waiting.result()
-        except BaseException:  # Ctrl-C among them
-            waiting.cancel()
-            raise
-        return line
-
-    async def aread(self, idle: float | None, deadline: float | None, phase: str) -> bytes:
-        """`read` in the async world."""
-        if self._over:
-            return b""
-        line: bytes = await asyncio.wrap_future(self._start(self._next(idle, deadline, phase)))
-        return line
-
-    def finish(self) -> None:
-        """The model has said all."""
-        self._over = True
-
-    async def afinish(self) -> None:
-        """`finish` in the async world."""
-        self._over = True
-
-    def abort(self) -> None:
-        """Leave the stream: its task is cancelled, which closes the connection."""
-        self._over = True
-        self._pump.cancel()
-
-
-async def _here(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """What a coroutine gives, run in our loop, from any other, or from trio."""
-    if in_portal():
-        return await coroutine
-    future = portal().start(coroutine)
-    if in_trio():
-        return await in_thread(future.result, cancel=future.cancel)
-    return await asyncio.wrap_future(future)
-
-
-def _start_here(coroutine: Coroutine[Any, Any, Any]) -> Future[Any]:
-    """Begin the coroutine in the loop that runs: it is ours already."""
-    return asyncio.run_coroutine_threadsafe(coroutine, asyncio.get_running_loop())
-
-
-def _left(deadline: float | None, idle: float | None) -> tuple[float | None, float | None]:
-    """Seconds until the deadline, and of silence."""
-    return None if deadline is None else max(0.0, deadline - monotonic()), idle
-
-
-async def _within(
-    waited: Coroutine[Any, Any, Any], left: tuple[float | None, float | None], phases: tuple[str, str]
-) -> Any:
-    """What comes of it, in time; errors of pydantic-ai's as ours."""
-    until, idle = left
-    wait, late = (idle, phases[1]) if until is None or (idle is not None and idle < until) else (until, phases[0])
-    limit = asyncio.timeout(wait)
-    try:
-        async with limit:
-            return await waited
-    except Exception as error:
-        raised = error
-    if limit.expired():
-        raise DeadlineError(passed(late), phase=late) from raised
-    raise caused(_ours(raised), raised)
+async def _lines(model: Any, asked: dict[str, Any]) -> AsyncIterator[bytes]:
+    """The events of a stream as lines, and a last one with the whole answer."""
+    async with _direct.model_request_stream(model, **asked) as stream:
+        async for event in stream:
+            line = _line(event)
+            if line is not None:
+                yield _encode(line)
+        yield _encode(_last(model, stream))
 
 
 def _data(response: Any) -> dict[str, Any]:
