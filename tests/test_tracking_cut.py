@@ -10,9 +10,11 @@ import pytest
 from chatmodels import AIMessage, Budget, ChatModel, IncompleteStream, Usage, track_usage
 from chatmodels._errors import ConnectError, DeadlineError
 from chatmodels._usage import Attempt
+from chatmodels.callbacks import get_openai_callback
 from chatmodels.prices import Price, Prices, cost_of
 
-from .servers import Route, Server, silent, sse
+from .conftest import chat
+from .servers import Route, Server, answer, plain, silent, sse
 
 TABLE = Prices({"claude-x": Price(input=1.0, output=10.0)})
 
@@ -114,3 +116,14 @@ def test_a_call_that_timed_out_was_worked_for_but_one_without_a_connection_was_n
     good = Attempt(number=3, provider="x", model="claude-x", usage=Usage(input_tokens=1, output_tokens=1))
     message = AIMessage("hi", provider="x", model="claude-x", usage=good.usage, attempts=(late, never, good))
     assert cost_of(message, prices=TABLE).omitted == ("1 try that nobody counted",)
+
+
+def test_cached_and_reasoning_tokens_under_the_names_of_the_callback(server: Server) -> None:
+    details = {"prompt_tokens_details": {"cached_tokens": 80}, "completion_tokens_details": {"reasoning_tokens": 30}}
+    route = server.route(
+        plain(answer(usage={"prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150, **details}))
+    )
+    with get_openai_callback() as cb:
+        chat(route)("hi")
+    assert (cb.prompt_tokens, cb.completion_tokens, cb.prompt_tokens_cached, cb.reasoning_tokens) == (100, 50, 80, 30)
+    assert cb.total_cost == pytest.approx((20 * 0.15 + 80 * 0.075 + 50 * 0.60) / 1e6)

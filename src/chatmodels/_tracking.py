@@ -246,6 +246,16 @@ class OpenAICallback:
         return self.tracker.usage.output_tokens or 0
 
     @property
+    def prompt_tokens_cached(self) -> int:
+        """Input tokens that a prompt cache gave, part of `prompt_tokens`."""
+        return self.tracker.usage.cache_read_tokens or 0
+
+    @property
+    def reasoning_tokens(self) -> int:
+        """Output tokens that the model thought with, part of `completion_tokens`."""
+        return self.tracker.usage.reasoning_tokens or 0
+
+    @property
     def successful_requests(self) -> int:
         """Calls that the provider answered."""
         return self.tracker.calls - self.tracker.errors - self.tracker.cache_hits

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from .._errors import UsageError
-from .._json import mapping, objects
+from .._json import is_object, mapping, objects
 from .._messages import AIMessage
 from .._parts import ServerTool
 from .._usage import Usage
@@ -76,7 +76,12 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, repr_
         return "batch" if self.batch else self.tier
 
 
-STANDARD = Terms()
+STANDARD, BATCH = Terms(), Terms(batch=True)
+#: Fields of a usage that may tell of other terms.
+_TELLING = frozenset({
+    "speed", "service_tier", "serviceTier", "trafficType", "inference_geo", "server_tool_use", "candidatesTokensDetails", "cost",
+    "cost_in_usd_ticks",
+})  # fmt: skip
 
 
 def terms_of(
@@ -94,6 +99,8 @@ def terms_of(
         raise UsageError(f"tier is the name of a service tier, such as 'flex', not {tier!r}", argument="tier")
     raw = mapping(usage.raw) if usage is not None else {}
     data = mapping((message.provider_data or {}).get(provider)) if message is not None else {}
+    if tier is None and _TELLING.isdisjoint(raw) and _is_plain(data, message):
+        return BATCH if batch else STANDARD
     said = (_tier(raw, data) if tier in (None, "auto") else tier or "").lower()
     web, files, others = _tools(raw, data, message, provider)
     geo = raw.get("inference_geo")
@@ -107,6 +114,16 @@ def terms_of(
         others=others,
         told=_told(raw, provider),
     )
+
+
+def _is_plain(data: dict[str, Any], message: AIMessage | None) -> bool:
+    """Most answers: a text, and nothing beside it. They are many in a batch."""
+    if message is None:
+        return True
+    if not isinstance(message.content, str) or not data.keys() <= {"answer"} or "-search-" in (message.model or ""):
+        return False
+    answer = data.get("answer")
+    return answer is None or (is_object(answer) and answer.get("service_tier") in (None, "default"))
 
 
 def _tier(raw: dict[str, Any], data: dict[str, Any]) -> str:
