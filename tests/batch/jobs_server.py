@@ -35,8 +35,9 @@ class Made:
 
 
 class JobsServer:
-    """The API of one provider. `fate(job, text)` says how an item goes: "ok", "bad", "expired", "missing"; the word "fail" for
-    a job (`failing`) fails it as a whole. `hang` is called with a name at each step, and may wait, or break the connection."""
+    """The API of one provider. `fate(job, text)` says how an item goes: "ok", "bad", "expired", "missing";
+    `failing(job)` is (code, reason) of one that fails as a whole. `before` and `after` each step may wait, break the connection
+    or, before it, give (status, text) of an error."""
 
     def __init__(self, server: Server, provider: str, *, takes: float = 0.0) -> None:
         self.provider, self.takes = provider, takes
@@ -47,7 +48,7 @@ class JobsServer:
         self.steps: list[str] = []
         self.fate: Fate = lambda job, text: "ok"
         self.failing: Callable[[Made], tuple[str, str] | None] = lambda job: None
-        self.before: Callable[[str, Exchange], None] = lambda step, exchange: None
+        self.before: Callable[[str, Exchange], Any] = lambda step, exchange: None
         self.after: Callable[[str, Exchange], None] = lambda step, exchange: None
         self._numbers = itertools.count(1)
         self._lock = threading.RLock()
@@ -61,8 +62,11 @@ class JobsServer:
 
     def _script(self, exchange: Exchange) -> None:
         step = _step(exchange.request.method, exchange.request.target)
-        self.before(step, exchange)
+        refused = self.before(step, exchange)
         if exchange.closed:
+            return
+        if refused is not None:
+            error(*refused)(exchange)
             return
         with self._lock:
             self.steps.append(step)

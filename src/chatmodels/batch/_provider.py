@@ -349,7 +349,7 @@ class ProviderRun(Run):
 
     def _later(self, now: float, reason: str) -> None:
         self._refused_since = self._refused_since or now
-        self._pause = min(LONGEST, max(1.0, 2 * self._pause))
+        self._pause = min(LONGEST, max(min(1.0, self.poll), 2 * self._pause))
         self._closed_until = now + self._pause
         if now - self._refused_since > self.options.patience and not self._jobs:
             self.stop("failures", reason)

@@ -1,0 +1,175 @@
+"""Kills real runs of `chatmodels batch --via provider` with SIGKILL, at chosen steps or at random, and checks what is left.
+
+The runs are forked from one process that has everything imported, so that dozens take a second. `python -m
+tests.batch.kills_provider 300` makes that many kills at random.
+"""
+
+from __future__ import annotations
+
+import collections
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ..servers import Exchange, Server, serving
+from .jobs_server import JobsServer
+
+_FORKS = """
+import json, os, sys
+import aiohttp, chatmodels._http_async
+from chatmodels.batch import _provider_job, run_batch
+from chatmodels.cli import main
+_provider_job.GRACE = 0.1
+for line in sys.stdin:
+    pid = os.fork()
+    if not pid:
+        sys.stdin = open(os.devnull)
+        code = main(json.loads(line))
+        sys.stderr.flush()
+        os._exit(code)
+    print(pid, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+"""
+MODELS = {
+    "openai": "gpt-4o-mini",
+    "anthropic": "claude-haiku-4-5",
+    "google": "gemini-2.5-flash",
+    "mistral": "mistral-small",
+}
+
+
+class Runs:
+    """Runs commands in forks of one warm process, one at a time."""
+
+    def __init__(self) -> None:
+        keys = {
+            f"{name.upper()}_API_KEY": "k-canary" for name in ("openai", "anthropic", "gemini", "google", "mistral")
+        }
+        self._forks = subprocess.Popen(
+            [sys.executable, "-c", _FORKS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env={**os.environ, **keys, "PYTHONWARNINGS": "error"},
+        )  # fmt: skip
+        self.pid = 0
+
+    def start(self, words: list[str]) -> None:
+        assert self._forks.stdin is not None
+        assert self._forks.stdout is not None
+        self._forks.stdin.write(json.dumps(words) + "\n")
+        self._forks.stdin.flush()
+        self.pid = int(self._forks.stdout.readline() or 0)
+        assert self.pid, "the process that forks has ended"
+
+    def kill(self) -> None:
+        while not self.pid:
+            time.sleep(0.001)
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+
+    def ended(self) -> int:
+        assert self._forks.stdout is not None
+        code = int(self._forks.stdout.readline())
+        self.pid = 0
+        return code
+
+    def close(self) -> None:
+        assert self._forks.stdin is not None
+        assert self._forks.stdout is not None
+        self._forks.stdin.close()
+        self._forks.wait(10)
+        self._forks.stdout.close()
+
+
+def words(jobs: JobsServer, folder: Path, *more: str) -> list[str]:
+    return ["batch", str(folder / "in.jsonl"), "-o", str(folder / "out.jsonl"), "-m",
+            f"{jobs.provider}:{MODELS[jobs.provider]}", "--base-url", jobs.url, "--via", "provider", "--poll", "0.02", "--job-size", "4",
+            "--quiet", *more]  # fmt: skip
+
+
+def killed_at(server: Server, runs: Runs, folder: Path, provider: str, steps: list[tuple[str, str]]) -> JobsServer:
+    """One batch of ten items, its runs killed before or after the next step of each of these names, then run to the end."""
+    jobs = JobsServer(server, provider, takes=0.03)
+    write(folder, 10)
+    for when, name in steps:
+        hit = threading.Event()
+
+        def kills(step: str, exchange: Exchange, name: str = name, hit: threading.Event = hit) -> None:
+            if step == name and not hit.is_set():
+                hit.set()
+                runs.kill()
+                exchange.rst()
+
+        setattr(jobs, when, kills)
+        runs.start(words(jobs, folder))
+        assert runs.ended() == -signal.SIGKILL, f"{when} {name}"
+        setattr(jobs, when, lambda step, exchange: None)
+    runs.start(words(jobs, folder))
+    assert runs.ended() == 0
+    check(jobs, folder, 10)
+    return jobs
+
+
+def killed_at_random(server: Server, runs: Runs, folder: Path, dice: random.Random, kills: int) -> int:
+    """How many runs were killed before their end."""
+    jobs = JobsServer(server, dice.choice(list(MODELS)), takes=0.05 * dice.random())
+    once: set[str] = set()
+
+    def fate(job: Any, text: str) -> str:
+        if text not in once and hash(text) % 7 == 0:
+            once.add(text)
+            return dice.choice(["expired", "missing"])
+        return "ok"
+
+    jobs.fate = fate
+    count, made = dice.randrange(1, 25), 0
+    more = ["--ordered"] if dice.random() < 0.5 else []
+    write(folder, count)
+    for _ in range(kills):
+        runs.start(words(jobs, folder, *more))
+        time.sleep(dice.random() * 0.15)
+        runs.kill()
+        made += runs.ended() == -signal.SIGKILL
+    runs.start(words(jobs, folder, *more))
+    assert runs.ended() == 0
+    check(jobs, folder, count, ordered=bool(more))
+    return made
+
+
+def write(folder: Path, count: int) -> None:
+    text = "".join(json.dumps({"id": n, "prompt": f"item {n}"}) + "\n" for n in range(count))
+    (folder / "in.jsonl").write_text(text)
+
+
+def check(jobs: JobsServer, folder: Path, count: int, *, ordered: bool = False) -> None:
+    """Every item has its line once, and was answered, and paid, once."""
+    found = [json.loads(line) for line in (folder / "out.jsonl").read_text().splitlines()]
+    assert sorted(f["index"] for f in found) == list(range(count)), "a line is lost, or written twice"
+    assert not ordered or [f["index"] for f in found] == list(range(count))
+    assert all(f["text"] == f"item {f['index']}" for f in found)
+    assert jobs.answered == collections.Counter(f"item {n}" for n in range(count)), "paid twice"
+    assert not jobs.live
+
+
+def main() -> None:
+    wanted, dice = int(sys.argv[1]), random.Random(int(sys.argv[2]) if len(sys.argv) > 2 else 1)
+    made = batches = 0
+    runs = Runs()
+    with serving() as server:
+        while made < wanted:
+            with tempfile.TemporaryDirectory() as folder:
+                made += killed_at_random(server, runs, Path(folder), dice, dice.randrange(1, 7))
+            batches += 1
+    runs.close()
+    print({"kills": made, "batches": batches})
+
+
+if __name__ == "__main__":
+    main()
