@@ -59,7 +59,7 @@ def test_a_full_disk(server: Server, tmp_path: Path) -> None:
     write_items(tmp_path, 200)
     run = subprocess.run(
         command(tmp_path, counting.route.url, "--quiet"), env=environment(), capture_output=True, text=True,
-        preexec_fn=_full(60_000), check=False,
+        preexec_fn=_full(150_000), check=False,
     )  # fmt: skip
     assert run.returncode == 1
     assert "could not be written" in run.stderr or "File too large" in run.stderr
