@@ -12,16 +12,21 @@ from ._version import __version__
 if TYPE_CHECKING:
     from ._errors import (
         AuthenticationError,
+        BadRequestError,
         BatchError,
         BudgetExceeded,
         ChatModelError,
+        ConnectError,
         ContentFilterError,
         ContextTooLongError,
         DeadlineError,
         IncompleteStream,
+        MissingKeyError,
+        NotFoundError,
         OutOfCreditError,
         OutputError,
         OverloadedError,
+        PermissionDeniedError,
         ProtocolError,
         ProviderError,
         RateLimitError,
@@ -44,9 +49,10 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "_errors": (
-        "AuthenticationError BatchError BudgetExceeded ChatModelError ContentFilterError ContextTooLongError DeadlineError "
-        "IncompleteStream OutOfCreditError OutputError OverloadedError ProtocolError ProviderError RateLimitError "
-        "TransportError UsageError"
+        "AuthenticationError BadRequestError BatchError BudgetExceeded ChatModelError ConnectError "
+        "ContentFilterError ContextTooLongError DeadlineError IncompleteStream MissingKeyError NotFoundError "
+        "OutOfCreditError OutputError OverloadedError PermissionDeniedError ProtocolError ProviderError "
+        "RateLimitError TransportError UsageError"
     ),
     "_flow": "Timeouts",
     "_messages": "AIMessage ChatMessage HumanMessage Message SystemMessage ToolMessage",
@@ -69,6 +75,7 @@ __all__ = [
     "AIMessageChunk",
     "Audio",
     "AuthenticationError",
+    "BadRequestError",
     "BatchError",
     "Budget",
     "BudgetExceeded",
@@ -79,6 +86,7 @@ __all__ = [
     "ChatModelError",
     "ChatOpenAI",
     "ChatPromptTemplate",
+    "ConnectError",
     "ContentFilterError",
     "ContextTooLongError",
     "DeadlineError",
@@ -89,9 +97,12 @@ __all__ = [
     "LLMResult",
     "Message",
     "MessagesPlaceholder",
+    "MissingKeyError",
+    "NotFoundError",
     "OutOfCreditError",
     "OutputError",
     "OverloadedError",
+    "PermissionDeniedError",
     "PromptTemplate",
     "ProtocolError",
     "ProviderError",
