@@ -1,6 +1,6 @@
 """Checks the built site: all public names and all methods of ChatModel are in the reference, and no page asks another host.
 
-`zensical build --strict && python .ci/site.py`. Links between pages are the build's to check.
+Also that links lead to a place that is there. `zensical build --strict && python .ci/site.py`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import re
 import sys
 from importlib import import_module
 from pathlib import Path
+from urllib.parse import unquote
 
 SITE = Path(__file__).resolve().parents[1] / "build" / "site"
 MODULES = [
@@ -55,6 +56,21 @@ def missing(ids: set[str]) -> list[str]:
     return sorted(names[0] for names in places.values() if not ids.intersection(names))
 
 
+def broken(pages: dict[Path, str]) -> list[str]:
+    """Links inside of the site that lead nowhere: to no file, or to no place on its page."""
+    places = {page: set(re.findall(r'\bid="?([^"\s>]+)', text)) for page, text in pages.items()}
+    found: set[str] = set()
+    for page, text in pages.items():
+        for link in re.findall(r'href="?([^"\s>]+)', text) if page.name != "404.html" else ():
+            address, _, place = unquote(link).partition("#")
+            target = (page.parent / address).resolve() if address else page
+            target = target / "index.html" if target.is_dir() else target
+            here = ":" in address or (target.exists() and (not place or place in places.get(target, {place})))
+            if not here and not place.startswith("__"):
+                found.add(f"{page.relative_to(SITE)}: {link}")
+    return sorted(found)
+
+
 def main() -> int:
     pages = {page: page.read_text() for page in SITE.rglob("*.html")}
     if not pages:
@@ -66,8 +82,11 @@ def main() -> int:
         print(f"not in the reference: {name}", file=sys.stderr)
     for address in foreign:
         print(f"a page asks another host: {address}", file=sys.stderr)
+    dead = broken(pages)
+    for link in dead:
+        print(f"leads nowhere: {link}", file=sys.stderr)
     print(f"{len(pages)} pages")
-    return 1 if lost or foreign else 0
+    return 1 if lost or foreign or dead else 0
 
 
 if __name__ == "__main__":
