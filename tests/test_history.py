@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from chatmodels import (
     AIMessage,
     HumanMessage,
+    Image,
     OutputError,
     Reasoning,
     SystemMessage,
@@ -325,3 +326,44 @@ def test_openai_dicts_go_in_and_out() -> None:
 def test_the_buffer_string_of_2023() -> None:
     assert get_buffer_string([HumanMessage("Hi"), AIMessage("Yo"), SYSTEM]) == "Human: Hi\nAI: Yo\nSystem: Be brief."
     assert AIMessage([Refusal("no")]).text == ""
+
+
+def test_dicts_of_other_libraries_are_read() -> None:
+    picture = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
+    call = {"name": "weather", "args": {"city": "Oslo"}, "id": "c1", "type": "tool_call"}
+    kept = [
+        {"type": "human", "data": {"content": [{"type": "text", "text": "Look:"}, picture], "example": False}},
+        {"type": "AIMessageChunk", "data": {"content": "", "tool_calls": [call], "response_metadata": {}}},
+        {"type": "tool", "data": {"content": "22", "tool_call_id": "c1", "status": "success", "artifact": None}},
+    ]
+    assert messages_from_dict(kept) == [
+        HumanMessage(["Look:", Image(url="https://example.org/a.png")]),
+        AIMessage([ToolCall("c1", "weather", {"city": "Oslo"})]),
+        ToolMessage("22", tool_call_id="c1"),
+    ]
+    with pytest.raises(UsageError, match=r"content\[0\]"):
+        messages_from_dict([{"type": "human", "data": {"content": [{"type": "hologram"}]}}])
+
+
+def test_conversations_of_dicts_are_checked_too() -> None:
+    stray = [{"role": "user", "content": "Hi"}, {"role": "tool", "tool_call_id": "c9", "content": "22"}]
+    assert [(p.kind, p.index) for p in validate_messages(stray)] == [("orphan_result", 1)]
+    assert validate_messages([]) == []
+
+
+def test_text_that_is_no_conversation_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="nested too deeply"):
+        messages_from_json("[" * 100_000)
+    with pytest.raises(UsageError, match="lone surrogate") as caught:
+        messages_to_json([HumanMessage("fine"), HumanMessage("\ud83d")])
+    assert caught.value.argument == "messages[1]"
+
+
+def test_a_counter_gives_numbers() -> None:
+    async def later(messages: list[Message]) -> int:
+        return 1
+
+    for counter, said in ((lambda messages: "5", "gave str"), (later, "gave coroutine")):
+        with pytest.raises(UsageError, match=said) as caught:
+            trim_messages(talk(), max_tokens=5, counter=counter)
+        assert caught.value.argument == "counter"

@@ -23,6 +23,7 @@ from ._messages import (
     SystemMessage,
     ToolMessage,
 )
+from ._parts import PART_TYPES
 
 __all__ = [
     "Input",
@@ -120,6 +121,7 @@ def _from_any_dict(item: dict[str, Any], argument: str) -> Message:
 
 
 _TAGS: dict[str, Any] = {cls.__struct_config__.tag: cls for cls in MESSAGE_TYPES}
+_PART_TAGS = frozenset(cls.__struct_config__.tag for cls in PART_TYPES)
 
 
 def from_dict(data: dict[str, Any]) -> Message:
@@ -131,10 +133,14 @@ def from_dict(data: dict[str, Any]) -> Message:
     cls = _TAGS.get(kind) if isinstance(kind, str) else None
     if cls is None:
         raise UsageError(f"message data needs a 'type' of {', '.join(_TAGS)}; got {kind!r}", argument="type")
+    content = data.get("content")
+    foreign = is_array(content) and any(is_object(part) and part.get("type") not in _PART_TAGS for part in content)
     try:
-        message = cast(Message, msgspec.convert(data, cls))
+        message = cast(Message, msgspec.convert({**data, "content": ""} if foreign else data, cls))
     except msgspec.ValidationError as error:
         raise UsageError(f"message data of type {kind!r}: {error}", argument="data") from error
+    if foreign:  # parts in OpenAI's form, as others keep them
+        message = msgspec.structs.replace(message, content=content)
     return _with_langchains(message, data)
 
 
@@ -180,7 +186,10 @@ def _from_2023(item: dict[str, Any]) -> Message:
     if not is_object(data):
         raise UsageError("the 2023 form is {'type': ..., 'data': {...}}", argument="data")
     known = {k: v for k, v in data.items() if k != "type"}
-    return from_dict({**known, "type": item.get("type")})
+    kind = item.get("type")
+    if isinstance(kind, str) and kind.endswith("MessageChunk"):  # an answer that was kept as it streamed
+        kind = kind.removesuffix("MessageChunk").lower()
+    return from_dict({**known, "type": kind})
 
 
 def buffer_string(messages: Sequence[Message], human_prefix: str = "Human", ai_prefix: str = "AI") -> str:

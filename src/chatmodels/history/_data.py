@@ -21,8 +21,19 @@ def messages_to_json(messages: Any) -> str:
 
     All that a message holds is in it, but `.raw`.
     """
-    data = [m.to_dict() for m in messages_of(messages)] if messages else []
+    data = [_plain(m, place) for place, m in enumerate(messages_of(messages))] if messages else []
     return msgspec.json.encode({"v": VERSION, "messages": data}).decode()
+
+
+def _plain(message: Message, place: int) -> dict[str, Any]:
+    try:
+        return message.to_dict()
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"messages[{place}] has half of a character in it (a lone surrogate, as decoding with errors='surrogateescape' "
+            f"leaves them), which JSON cannot hold: {error.object[error.start : error.end]!r}",
+            argument=f"messages[{place}]",
+        ) from error
 
 
 def messages_from_json(text: str | bytes) -> list[Message]:
@@ -31,6 +42,8 @@ def messages_from_json(text: str | bytes) -> list[Message]:
         data = loads(text)
     except ValueError as error:
         raise UsageError(f"the text is not JSON: {error}", argument="text") from error
+    except RecursionError as error:
+        raise UsageError("the text is JSON that is nested too deeply", argument="text") from error
     if is_object(data):
         if data.get("v", VERSION) != VERSION:
             raise UsageError(

@@ -6,6 +6,7 @@ Knows nothing of tokens but a counter. Of two candidates the longer one that fit
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from inspect import iscoroutine
 from typing import Any, Literal, TypeAlias, cast
 
 from .._errors import UsageError
@@ -66,7 +67,17 @@ def counter_of(counter: Any) -> Counter:
             f"counter is a model, or a function from messages to a number; got {type(counter).__name__}",
             argument="counter",
         )
-    return cast(Counter, counter)
+    return lambda messages: _number(counter(messages))
+
+
+def _number(count: Any) -> int:
+    if isinstance(count, bool) or not isinstance(count, (int, float)):
+        if iscoroutine(count):
+            count.close()
+        raise UsageError(
+            f"counter is a function from messages to a number; it gave {type(count).__name__}", argument="counter"
+        )
+    return cast(int, count)
 
 
 def _check(max_tokens: Any, max_turns: Any, strategy: Any) -> None:

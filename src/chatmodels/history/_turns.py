@@ -7,9 +7,11 @@ with what the user says and ends before the next such message. Knows messages an
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
+from .._inputs import messages_of
 from .._messages import AIMessage, ChatMessage, FunctionMessage, HumanMessage, Message, SystemMessage, ToolMessage
 from .._parts import ToolResult
 
@@ -34,14 +36,14 @@ class Group(msgspec.Struct, frozen=True):
     sound: bool = True
 
 
-def validate_messages(messages: Sequence[Message]) -> list[Problem]:
+def validate_messages(messages: Any) -> list[Problem]:
     """What is wrong with the conversation's tool calls and results, in order; an empty list when nothing is.
 
     >>> from chatmodels import ToolMessage
     >>> [p.kind for p in validate_messages([ToolMessage("22 degrees", tool_call_id="call_1")])]
     ['orphan_result']
     """
-    return _walk(messages)[1]
+    return _walk(messages_of(messages))[1] if messages else []
 
 
 def groups_of(messages: Sequence[Message]) -> list[Group]:
