@@ -104,14 +104,17 @@ def test_a_port_answers_while_the_batch_runs_and_no_longer(server: Server) -> No
         ask("/metrics")
 
 
-def test_a_taken_port_is_named_before_anything_is_sent(server: Server) -> None:
-    route = server.route(echo)
+def test_a_taken_port_is_named_before_anything_is_sent_and_locks_nothing(server: Server, tmp_path: Path) -> None:
+    route, out = server.route(echo), tmp_path / "o.jsonl"
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(UsageError, match=str(port)) as caught:
-            run_batch(chat(route), ["a"], metrics=port)
+            run_batch(chat(route), ["a"], metrics=port, out=out)
     assert caught.value.argument == "metrics"
     assert not route.requests
+    with pytest.raises(UsageError, match="progress"):
+        run_batch(chat(route), ["a"], out=out, progress="yes")
+    assert run_batch(chat(route), ["a"], out=out).done == 1
 
 
 @pytest.mark.parametrize("given", [0, 70_000, "no/such/folder/x.prom", 1.5, object(), [3.5]])

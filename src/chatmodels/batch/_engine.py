@@ -111,9 +111,6 @@ class Run:
         self._finish, finished = mailbox()
         self._room = semaphore(self._rooms())
         self._ledger = Ledger(self._journal, self._output, self.options.ordered, _soon(self._told))
-        metrics = self.tally.metrics
-        if metrics is not None:
-            metrics.start()
         self._reader = spawn(self._read)
         ticker, meter = spawn(self._tick), spawn(self._measure)
         self._begin()
@@ -125,8 +122,8 @@ class Run:
             self._over = True
             self._ledger.close()
             self.progress.leave()
-            if metrics is not None:
-                metrics.end()
+            if self.tally.metrics is not None:
+                self.tally.metrics.end()
             self.closed.set()
         if self.error is not None:
             raise self.error

@@ -48,6 +48,7 @@ class Batch:
         checked_limit(max_concurrency)
         _check_caps(max_cost=max_cost, max_tokens=max_tokens, patience=patience, stop_after=stop_after)
         self.report = _report_path(report)
+        checked_progress(progress)
         model, attempts = _asked(model)
         jobs = {"within": within, "job_size": job_size, "max_jobs": max_jobs, "poll": poll, "prices": prices}
         via_of(model, via, under_way=False, **jobs)
@@ -63,13 +64,15 @@ class Batch:
                 self.journal.forget_failed()
             self.via, self.book, self.again = opened(self.journal, model, via, **jobs)
             self.output = _output(out, self.journal, ordered=ordered, anew=retry_failed, take=take)
+            if tally.metrics is not None:
+                tally.metrics.start()
         except BaseException:
             if self.journal is not None:
                 self.journal.close()
             raise
         self.last = -1 if self.journal is None else self.journal.last
         self.gate = Gate(max_concurrency, adaptive=adaptive)
-        self.progress = Progress(checked_progress(progress), bar=has_room(out))
+        self.progress = Progress(progress, bar=has_room(out))
         self.options = Options(
             ordered=ordered, max_concurrency=max_concurrency, max_cost=max_cost, max_tokens=max_tokens, price=price,
             patience=patience, stop_after=stop_after, system=system, attempts=attempts,
