@@ -27,6 +27,7 @@ class Made:
         self.created, self.ends = time.time(), ends
         self.cancelled = False
         self.state = "completed"
+        self.done = False  # and its items are answered
         self.results: dict[str, tuple[str, str]] = {}  # id -> (how it went, text)
 
     @property
@@ -153,9 +154,7 @@ class JobsServer:
     # -- jobs
 
     def _ended(self, made: Made) -> None:
-        """Answer its items, once; what that costs is counted."""
-        if made.results or made.state == "failed":
-            return
+        """Answer its items; what that costs is counted."""
         if self.failing(made) is not None:
             made.state = "failed"
             return
@@ -171,17 +170,18 @@ class JobsServer:
             made.state = "expired"
 
     def _shown(self, id: str, made: Made) -> Any:
-        if made.over:
+        if made.over and not made.done:
             self._ended(made)
+            made.done = True
         return getattr(self, f"_show_{self.provider}")(id, made)
 
     def _show_openai(self, id: str, made: Made) -> Any:
         shown: dict[str, Any] = {
             "id": id, "object": "batch", "created_at": int(made.created), "metadata": {"label": made.label},
-            "status": made.state if made.over else "in_progress",
+            "status": made.state if made.done else "in_progress",
             "request_counts": {"total": len(made.requests), "completed": 0, "failed": 0},
         }  # fmt: skip
-        if not made.over:
+        if not made.done:
             return shown
         if made.state == "failed":
             code, message = self.failing(made) or ("", "")
@@ -199,11 +199,11 @@ class JobsServer:
         words = {"completed": "SUCCESS", "failed": "FAILED", "cancelled": "CANCELLED", "expired": "TIMEOUT_EXCEEDED"}
         shown: dict[str, Any] = {
             "id": id, "created_at": int(made.created), "metadata": {"label": made.label},
-            "status": words[made.state] if made.over else "RUNNING", "total_requests": len(made.requests),
+            "status": words[made.state] if made.done else "RUNNING", "total_requests": len(made.requests),
         }  # fmt: skip
-        if made.over and made.state == "failed":
+        if made.done and made.state == "failed":
             shown["errors"] = [{"message": (self.failing(made) or ("", ""))[1]}]
-        elif made.over:
+        elif made.done:
             shown["outputs"] = [
                 _openai_line(i, how, self._answer(t) if how == "ok" else None) for i, (how, t) in made.results.items()
             ]
@@ -213,12 +213,12 @@ class JobsServer:
         words = {"completed": "SUCCEEDED", "failed": "FAILED", "cancelled": "CANCELLED", "expired": "EXPIRED"}
         about = {
             "displayName": made.label, "createTime": _iso(made.created), "batchStats": {"requestCount": str(len(made.requests))},
-            "state": "BATCH_STATE_" + (words[made.state] if made.over else "RUNNING"),
+            "state": "BATCH_STATE_" + (words[made.state] if made.done else "RUNNING"),
         }  # fmt: skip
         shown: dict[str, Any] = {"name": id, "metadata": about}
-        if made.over and made.state == "failed":
+        if made.done and made.state == "failed":
             shown["error"] = {"code": 3, "message": (self.failing(made) or ("", ""))[1]}
-        elif made.over and made.state == "completed":
+        elif made.done and made.state == "completed":
             lines = []
             for key, (how, text) in made.results.items():
                 one: dict[str, Any] = {"metadata": {"key": key}}
@@ -234,14 +234,14 @@ class JobsServer:
 
     def _show_anthropic(self, id: str, made: Made) -> Any:
         counts = dict.fromkeys(("processing", "succeeded", "errored", "canceled", "expired"), 0)
-        if made.over:
+        if made.done:
             for how, _ in made.results.values():
                 counts[{"ok": "succeeded", "bad": "errored"}.get(how, "expired")] += 1
             counts["errored"] += len(made.requests) - len(made.results)
         else:
             counts["processing"] = len(made.requests)
         return {"id": id, "type": "message_batch", "created_at": _iso(made.created), "request_counts": counts,
-                "processing_status": "ended" if made.over else "in_progress"}  # fmt: skip
+                "processing_status": "ended" if made.done else "in_progress"}  # fmt: skip
 
     def _answer(self, text: str) -> Any:
         if self.provider == "anthropic":

@@ -90,7 +90,8 @@ class Runs:
 
 def words(jobs: JobsServer, folder: Path, *more: str) -> list[str]:
     return ["batch", str(folder / "in.jsonl"), "-o", str(folder / "out.jsonl"), "-m",
-            f"{jobs.provider}:{MODELS[jobs.provider]}", "--base-url", jobs.url, "--via", "provider", "--poll", "0.02", "--job-size", "4",
+            f"{jobs.provider}:{MODELS[jobs.provider]}", "--base-url", jobs.url, "--via", "provider", "--poll", "0.02",
+            "--job-size", "4",
             "--quiet", *more]  # fmt: skip
 
 
