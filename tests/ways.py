@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from chatmodels import BatchError, ChatModel, ChatPromptTemplate
-from chatmodels.batch import run_batch
+from chatmodels.batch import iter_batch, run_batch
 from chatmodels.caches import InMemoryCache
 from chatmodels.chains import LLMChain
 
@@ -83,9 +83,18 @@ class _Here:
         return str(message.text)
 
 
-async def _streamed_tools(model: ChatModel) -> str:
-    run = model.with_tools(look_up).astream_tools("hi")
-    return "".join([getattr(chunk, "text", "") or "" async for chunk in run])
+async def _acompleted(model: ChatModel) -> str:
+    [(_, found)] = [pair async for pair in model.abatch_as_completed(["hi"])]
+    if isinstance(found, BaseException):
+        raise found
+    return found.text
+
+
+def _records(model: ChatModel) -> str:
+    [record] = list(iter_batch(model, ["hi"], patience=0))
+    if record.error is not None:
+        raise Told(record.error.type)
+    return record.text or ""
 
 
 WAYS: dict[str, Way] = {
@@ -97,12 +106,14 @@ WAYS: dict[str, Way] = {
     "batch": lambda m: _one(lambda: m.batch(["hi"]))[0].text,
     "abatch": lambda m: _one(lambda: asyncio.run(m.abatch(["hi"])))[0].text,
     "batch_as_completed": _completed,
+    "abatch_as_completed": lambda m: asyncio.run(_acompleted(m)),
     "generate": lambda m: _one(lambda: m.generate([["hi"]])).generations[0][0].text,
     "agenerate": lambda m: _one(lambda: asyncio.run(m.agenerate([["hi"]]))).generations[0][0].text,
     "predict": lambda m: m.predict("hi"),
     "run_tools": lambda m: m.with_tools(look_up).run_tools("hi").message.text,
     "arun_tools": lambda m: asyncio.run(m.with_tools(look_up).arun_tools("hi")).message.text,
-    "astream_tools": lambda m: asyncio.run(_streamed_tools(m)),
+    "stream_tools": lambda m: _read(m.with_tools(look_up).stream_tools("hi")),
+    "astream_tools": lambda m: asyncio.run(_aread(m.with_tools(look_up).astream_tools("hi"))),
     "with_output": lambda m: json.dumps(m.with_output(SCHEMA)("hi")),
     "with_output.stream": _typed,
     "prompt | model": lambda m: str((ChatPromptTemplate.from_messages([("human", "{x}")]) | m | _Here()).invoke("hi")),
@@ -110,5 +121,7 @@ WAYS: dict[str, Way] = {
     "with_cache": lambda m: m.with_cache(InMemoryCache())("hi").text,
     "with_limits": lambda m: m.with_limits(requests_per_minute=1000)("hi").text,
     "with_hedge": lambda m: m.with_hedge(after=30)("hi").text,
+    "with_budget": lambda m: m.with_budget(max_calls=9)("hi").text,
     "run_batch": _durable,
+    "iter_batch": _records,
 }

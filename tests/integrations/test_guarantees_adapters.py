@@ -153,3 +153,15 @@ def test_silence_ends(server: Server, ask: Ask, stream: bool) -> None:
         ask(chat(route, timeout={"first_token": 0.02, "total": 0.02}), stream)
     assert time.monotonic() - began < 5
     route.wait_left()
+
+
+async def test_leaving_a_stream_of_an_agent_closes_its_connection(server: Server) -> None:
+    agents: Any = pytest.importorskip("pydantic_ai")
+    from chatmodels.integrations.pydantic_ai import as_pydantic_ai
+
+    pieces = [event({"role": "assistant", "content": ""}), event({"content": "Bon"}), event({"content": "jour"})]
+    route = server.route(sse(pieces, end=False))
+    async with agents.Agent(as_pydantic_ai(chat(route))).run_stream("hi") as found:
+        async for _ in found.stream_text(delta=True, debounce_by=None):
+            break
+    await asyncio.to_thread(route.wait_left)
