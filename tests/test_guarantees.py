@@ -48,7 +48,7 @@ def raised(way: Way, model: Any, *classes: type[BaseException]) -> BaseException
         way(model)
     found = caught.value
     if isinstance(found, Told):
-        assert str(found) in {c.__name__ for c in classes}
+        assert found.args[0] in {c.__name__ for c in classes}
     return found
 
 

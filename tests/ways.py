@@ -58,10 +58,11 @@ def _durable(model: ChatModel) -> str:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "out.jsonl")
         summary = run_batch(model, ["hi"], out=out, patience=0)
-        [line] = [json.loads(text) for text in out.read_text().splitlines()]
+        text = out.read_text()
+        line = json.loads(text)
     if "error" in line:
         assert (summary.done, summary.failed) == (0, 1)
-        raise Told(line["error"]["type"])
+        raise Told(line["error"]["type"], text)
     return str(line["text"])
 
 
@@ -73,7 +74,7 @@ def _typed(model: ChatModel) -> str:
 
 
 class Told(Exception):
-    """An error that a file tells of, by the name of its class."""
+    """An error that a batch tells of: the name of its class, and what is said of it."""
 
 
 class _Here:
@@ -93,7 +94,7 @@ async def _acompleted(model: ChatModel) -> str:
 def _records(model: ChatModel) -> str:
     [record] = list(iter_batch(model, ["hi"], patience=0))
     if record.error is not None:
-        raise Told(record.error.type)
+        raise Told(record.error.type, record.error.message)
     return record.text or ""
 
 

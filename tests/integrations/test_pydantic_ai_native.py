@@ -156,6 +156,17 @@ def test_what_a_user_says_of_the_profile_counts(brain: Brain) -> None:
     assert (made.profile["supports_tools"], made.profile["supports_thinking"]) == (False, True)
 
 
+async def test_tokens_are_counted_before_a_request(brain: Brain) -> None:
+    model = as_pydantic_ai(chat(brain))
+    bare = await model.count_tokens([_question()], None, ModelRequestParameters())
+    assert bare.input_tokens == chat(brain).count_tokens("Hi").value
+    before = len(brain.seen)
+    limits = UsageLimits(input_tokens_limit=2, count_tokens_before_request=True)
+    with pytest.raises(UsageLimitExceeded):
+        await Agent(model).run("Hi", usage_limits=limits)
+    assert len(brain.seen) == before
+
+
 async def test_limits_of_usage_retries_and_prompted_output(brain: Brain) -> None:
     agent = Agent(as_pydantic_ai(chat(brain)))
     with pytest.raises(UsageLimitExceeded):

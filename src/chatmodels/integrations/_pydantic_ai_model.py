@@ -21,8 +21,9 @@ from chatmodels._parts import InvalidToolCall, Part, Text, ToolCall
 from chatmodels._providers import provider
 from chatmodels._stream import AsyncChatStream
 from chatmodels._tools import Tool, as_tool
+from chatmodels._usage import Usage
 
-from ._pydantic_ai_messages import message_of_response, messages_of_request, response_of
+from ._pydantic_ai_messages import message_of_response, messages_of_request, response_of, usage_of
 from ._pydantic_ai_native import all_types, definitions, limits_not_kept, types_of
 from ._pydantic_ai_stream import streamed
 
@@ -109,6 +110,18 @@ class PydanticAIModel(_Base):  # type: ignore[misc]
         except ChatModelError as error:
             raise self._error(error) from error
         return response_of(message, untyped(message.parts, call.output))
+
+    async def count_tokens(self, messages: list[Any], model_settings: Any, model_request_parameters: Any) -> Any:
+        """The input tokens of a request: by the provider's counting endpoint or a vocabulary where there is one, else estimated."""
+        _, call = self._asked(messages, model_settings, model_request_parameters, False)
+        model = self.chat._changed(tools=call.tools, output=call.output)
+        try:
+            counted = await model.acount_tokens(list(call.messages), exact=True)
+        except UsageError:  # there is no exact count for this model
+            counted = await model.acount_tokens(list(call.messages))
+        except ChatModelError as error:
+            raise self._error(error) from error
+        return usage_of(Usage(input_tokens=counted.value, output_tokens=0))
 
     @asynccontextmanager
     async def request_stream(
