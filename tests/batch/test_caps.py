@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chatmodels import Budget, track_usage
+from chatmodels import Budget, ChatModel, track_usage
 from chatmodels.batch import run_batch
 from chatmodels.prices import Price, Prices
 
@@ -69,3 +69,17 @@ def test_a_batch_prices_by_the_name_that_was_asked_for(server: Server) -> None:
     route = server.route(plain(answer("ok", model="gpt-4o-mini-2024-07-18")))
     summary = run_batch(chat(route), ["a", "b"], prices=TABLE, max_cost=1.0)
     assert (summary.stopped, summary.cost) == (None, pytest.approx(2 * 13e-6))
+
+
+def test_the_bills_of_a_provider_and_what_has_no_price(server: Server, tmp_path: Path) -> None:
+    usage = {"prompt_tokens": 8, "completion_tokens": 5, "total_tokens": 13, "cost": 0.25}
+    model = ChatModel("openrouter:nobody/knows", api_key="k", base_url=server.route(plain(answer(usage=usage))).url)
+    billed = run_batch(model, [f"i{n}" for n in range(9)], max_cost=1.0, max_concurrency=5)
+    assert (billed.stopped, billed.cost, billed.cost_omits) == ("max_cost", 1.0, ())
+    searching = chat(server.route(plain(answer(model="gpt-4o-search-preview"))), model="gpt-4o-search-preview")
+    table = Prices({"gpt-4o-search-preview": Price(input=1.0, output=1.0)})
+    summary = run_batch(searching, ["a", "b"], prices=table, report=tmp_path / "r.html")
+    assert summary.cost == pytest.approx(2 * 13e-6)
+    assert summary.cost_omits == ("web search(es)",)
+    assert "at least $" in str(summary)
+    assert "leaves out what has no price: web search(es)" in (tmp_path / "r.html").read_text()

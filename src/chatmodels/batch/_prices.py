@@ -10,10 +10,10 @@ from msgspec.structs import replace
 from .._errors import UsageError
 from .._messages import AIMessage
 from .._usage import Usage
-from ..prices import Prices, cost_of
+from ..prices import Cost, Prices, cost_of
 from ..prices import price_of as listed
 from ..prices._reckon import names_of, price_on
-from ..prices._terms import Terms, terms_of
+from ..prices._terms import BILLED, Terms, terms_of
 from ._engine import Price
 
 
@@ -28,23 +28,35 @@ def price_of(model: Any, prices: Any, *, needed: bool, batch: bool = False) -> P
         return cast(Price, prices)
     # What a lookup of nothing says of the model: so that no call has to be looked up in vain.
     tried = listed(Usage(input_tokens=1, output_tokens=1), model.model, model.provider, prices=prices, batch=batch)
-    if tried.total is None:
+    if tried.total is None and model.provider not in BILLED:
         if needed:
             raise UsageError(
                 f"max_cost needs a price for {model.model}: {tried.reason}; or cap tokens with max_tokens=",
                 argument="max_cost",
             )
         return None
+    return Pricer(prices, batch)
 
-    # A look into the list takes longer than a call to a quick server: answers of the same size are looked up once.
-    @lru_cache(maxsize=8192)
-    def once(usage: Usage, names: tuple[str | None, ...], provider: str | None, terms: Terms) -> float | None:
-        return price_on(usage, names, provider, terms, prices=prices).total
 
-    def price(message: AIMessage) -> float | None:
+class Pricer:
+    """Prices answers. `omitted` is what has no price: then the costs are lower bounds."""
+
+    def __init__(self, prices: Prices | None, batch: bool) -> None:
+        self.omitted: dict[str, None] = {}
+        self._prices, self._batch = prices, batch
+        # A look into the list takes longer than a call to a quick server: answers of the same size are looked up once.
+        self._once = lru_cache(maxsize=8192)(self._look)
+
+    def __call__(self, message: AIMessage) -> float | None:
         if len(message.attempts) > 1 or message.usage is None:
-            return cost_of(message, prices=prices, batch=batch).total
-        terms = terms_of(message.usage, message.provider or "", message, batch=batch)
-        return once(replace(message.usage, raw=None), names_of(message), message.provider, terms)
+            return self._noted(cost_of(message, prices=self._prices, batch=self._batch))
+        terms = terms_of(message.usage, message.provider or "", message, batch=self._batch)
+        return self._once(replace(message.usage, raw=None), names_of(message), message.provider, terms)
 
-    return price
+    def _look(self, usage: Usage, names: tuple[str | None, ...], provider: str | None, terms: Terms) -> float | None:
+        return self._noted(price_on(usage, names, provider, terms, prices=self._prices))
+
+    def _noted(self, cost: Cost) -> float | None:
+        for what in cost.omitted:
+            self.omitted[what.lstrip("0123456789 ")] = None
+        return cost.total

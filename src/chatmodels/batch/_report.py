@@ -107,7 +107,7 @@ def _cards(summary: BatchSummary, tally: Tally) -> str:
         (f"{summary.input_tokens:,}" if summary.input_tokens else "", "tokens in"),
         (f"{summary.output_tokens:,}" if summary.output_tokens else "", "tokens out"),
         (f"{tally.new_tokens / summary.seconds:,.0f}" if tally.new_tokens and summary.seconds else "", "tokens a second"),
-        ("" if summary.cost is None else _money(summary.cost), "cost"),
+        ("" if summary.cost is None else _money(summary.cost), "cost, at least" if summary.cost_omits else "cost"),
     ]  # fmt: skip
     shown = [f"<div class=card><b>{n}</b><span>{word}</span></div>" for n, word in cards if n]
     none = "" if summary.cost is not None or not summary.done else "<p class=sub>No price is known for this model.</p>"
@@ -126,6 +126,8 @@ def _notes(summary: BatchSummary) -> str:
         )
     if summary.cut:
         notes.append(f"{summary.cut:,} answers are not whole (a limit of tokens, a filter): see their finish_reason.")
+    if summary.cost_omits:
+        notes.append(f"The cost leaves out what has no price: {', '.join(summary.cost_omits)}.")
     if summary.again:
         listed = ", ".join(str(i) for i in summary.again[:200]) + (", ..." if len(summary.again) > 200 else "")
         notes.append(

@@ -93,7 +93,7 @@ class Batch:
         self.progress.end(self.tally)
         summary = self.tally.summary(
             run.read, seconds=monotonic() - self.began, stopped=run.stopped, reason=run.reason,
-            **{"again": self.again, **run.facts()},
+            cost_omits=tuple(getattr(self.options.price, "omitted", ())), **{"again": self.again, **run.facts()},
         )  # fmt: skip
         if self.report is not None:
             from ._report import page

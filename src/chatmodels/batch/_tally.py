@@ -30,9 +30,10 @@ class BatchSummary(msgspec.Struct, frozen=True, kw_only=True):
     `coalesced` share the call of an identical item, `called` were called for in this run. `again`: indexes that an earlier run
     may have sent before it was killed, without their answers reaching the journal: none but these can have been paid twice,
     and most were not: some hundreds are noted ahead of their calls.
-    Tokens and `cost` (US dollars, None where no price is known) count each call once. `stopped` says why the batch ended before its
-    items did, else None; `reason` says it in words. Through a provider's batch API, `jobs` were made in this run, `adopted` were
-    left by an earlier one, and `resubmitted` items had to go into a further job.
+    Tokens and `cost` (US dollars, None where no price is known) count each call once; `cost_omits` names what this run's cost
+    leaves out because it has no price (searches and other tools of the provider): then it is a lower bound. `stopped` says why the
+    batch ended before its items did, else None; `reason` says it in words. Through a provider's batch API, `jobs` were made in this
+    run, `adopted` were left by an earlier one, and `resubmitted` items had to go into a further job.
     `errors` counts error classes. `seconds` is this run's.
     """
 
@@ -47,6 +48,7 @@ class BatchSummary(msgspec.Struct, frozen=True, kw_only=True):
     input_tokens: int = 0
     output_tokens: int = 0
     cost: float | None = None
+    cost_omits: tuple[str, ...] = ()
     seconds: float = 0.0
     errors: dict[str, int] = {}
     jobs: int = 0
@@ -69,7 +71,7 @@ class BatchSummary(msgspec.Struct, frozen=True, kw_only=True):
         if self.input_tokens or self.output_tokens:
             parts.append(f"{self.input_tokens:,} tokens in, {self.output_tokens:,} out")
         if self.cost is not None:
-            parts.append(f"${self.cost:,.4f}")
+            parts.append(f"{'at least ' if self.cost_omits else ''}${self.cost:,.4f}")
         if self.jobs or self.adopted:
             left = f" and {self.adopted:,} of an earlier run" if self.adopted else ""
             parts.append(f"{self.jobs:,} jobs{left}")

@@ -33,6 +33,8 @@ FACTORS = {
     ("google", "flex"): 0.5, ("groq", "batch"): 0.5, ("groq", "flex"): 1.0, ("mistral", "batch"): 0.5, ("azure", "batch"): 0.5,
     ("aws", "batch"): 0.5, ("together", "batch"): 0.5, ("fireworks", "batch"): 0.5,
 }  # fmt: skip
+#: Who sends a bill along with each answer.
+BILLED = ("openrouter", "xai", "perplexity")
 #: Where tokens cost more: Anthropic's `inference_geo` (platform.claude.com/docs/en/manage-claude/data-residency).
 PLACES = {("anthropic", "us"): 1.1}
 
