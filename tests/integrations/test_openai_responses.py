@@ -180,6 +180,48 @@ def test_streamed_raw_responses_and_copies(brain: Brain) -> None:
         assert [m.id for m in client.models.list()] == [client.models.retrieve("brain-1").id]
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_reasoning_goes_back_with_its_signature(stream: bool) -> None:
+    """A maker that signs its reasoning wants it back beside the calls: it goes along in the items that the SDK's users send."""
+    thought = {"type": "thinking", "thinking": "hm", "signature": "sig=="}
+    call = {"type": "tool_use", "id": "toolu_1", "name": "look_up", "input": {"word": "cat"}}
+    message = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "stop_sequence": None,
+               "usage": {"input_tokens": 3, "output_tokens": 4}}  # fmt: skip
+
+    def events() -> list[bytes]:
+        def said(kind: str, **fields: Any) -> bytes:
+            return f"event: {kind}\n".encode() + b"data: " + encode({"type": kind, **fields}) + b"\n\n"
+
+        return [
+            said("message_start", message={**message, "content": [], "stop_reason": None}),
+            said("content_block_start", index=0, content_block={"type": "thinking", "thinking": "", "signature": ""}),
+            said("content_block_delta", index=0, delta={"type": "thinking_delta", "thinking": "hm"}),
+            said("content_block_delta", index=0, delta={"type": "signature_delta", "signature": "sig=="}),
+            said("content_block_stop", index=0),
+            said("content_block_start", index=1, content_block={**call, "input": {}}),
+            said("content_block_delta", index=1, delta={"type": "input_json_delta", "partial_json": '{"word": "cat"}'}),
+            said("content_block_stop", index=1),
+            said("message_delta", delta={"stop_reason": "tool_use", "stop_sequence": None}, usage={"output_tokens": 4}),
+            said("message_stop"),
+        ]
+
+    whole = {**message, "content": [thought, call], "stop_reason": "tool_use"}
+    with serving() as server:
+        route = server.route(lambda e: (sse(events()) if e.request.json.get("stream") else plain(whole))(e))
+        model = ChatModel("anthropic:m", base_url=route.url.removesuffix("/v1"), api_key="k", reasoning_budget=1024)
+        with as_openai(model) as client:
+            said: list[Any] = [{"role": "user", "content": "look_up 'cat'"}]
+            if stream:
+                with client.responses.stream(model="m", input=said, tools=[TOOL]) as got:
+                    first = got.get_final_response()
+            else:
+                first = client.responses.create(model="m", input=said, tools=[TOOL])
+            assert [i.type for i in first.output] == ["reasoning", "function_call"]
+            said += [*first.output, {"type": "function_call_output", "call_id": "toolu_1", "output": "found"}]
+            client.responses.create(model="m", input=said, tools=[TOOL])
+        assert route.requests[-1].json["messages"][1]["content"] == [thought, call]
+
+
 def test_two_clients_in_two_loops(brain: Brain) -> None:
     async def ask() -> str:
         async with as_async_openai(chat(brain)) as client:

@@ -6,9 +6,13 @@ Reasoning is a summary; what that form has no place for (media, another provider
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from typing import Any
 
+from msgspec.structs import replace
+
+from chatmodels._errors import UsageError
 from chatmodels._events import (
     Event,
     PartDone,
@@ -18,9 +22,13 @@ from chatmodels._events import (
     TextDelta,
     ToolCallDelta,
 )
-from chatmodels._messages import AIMessage
+from chatmodels._inputs import plain
+from chatmodels._json import encode, loads
+from chatmodels._messages import AIMessage, Message
 from chatmodels._parts import InvalidToolCall, Part, Reasoning, Refusal, Text, ToolCall
 from chatmodels._usage import Usage
+
+from ._parts_data import data_of, part_of_data
 
 Wire = dict[str, Any]
 
@@ -94,7 +102,31 @@ def _refusal(part: Refusal, index: int, output: str | None) -> Wire:
 
 def _reasoning(part: Reasoning, index: int, output: str | None) -> Wire:
     said = [{"type": "summary_text", "text": part.text}] if part.text else []
-    return {"type": "reasoning", "id": f"rs_{index}", "summary": said}
+    item: Wire = {"type": "reasoning", "id": f"rs_{index}", "summary": said}
+    if part.signature or part.encrypted:
+        item["encrypted_content"] = _KEPT + base64.b64encode(encode(data_of(part))).decode()
+    return item
+
+
+#: How reasoning that its maker wants back as it came goes along: where OpenAI's own has its secret.
+_KEPT = "chatmodels:"
+
+
+def with_reasoning(message: Message, provider: str) -> Message:
+    """A message of a request with the reasoning of an earlier answer of this provider as it was."""
+    if not isinstance(message, AIMessage):
+        return message
+    parts = [_whole_reasoning(p) for p in message.parts]
+    return message if parts == message.parts else replace(message, content=plain(parts), provider=provider)
+
+
+def _whole_reasoning(part: Part) -> Part:
+    if not isinstance(part, Reasoning) or not (part.encrypted or "").startswith(_KEPT):
+        return part
+    try:
+        return part_of_data(loads(base64.b64decode((part.encrypted or "")[len(_KEPT) :], validate=True)))
+    except ValueError as error:
+        raise UsageError(f"encrypted_content of a reasoning item: {error}", argument="input") from error
 
 
 def _call(part: ToolCall | InvalidToolCall, index: int, output: str | None) -> Wire:
@@ -166,7 +198,8 @@ class ResponseWriter:
         for index in sorted(self._items):
             out += self._close(index)
         whole = response_of(message, self._asked, model=self._model, created=self._created, output=self._output)
-        whole["output"] = self._closed
+        if [i["type"] for i in whole["output"]] != [i["type"] for i in self._closed]:
+            whole["output"] = self._closed
         out.append(self._said(f"response.{whole['status']}", response=whole))
         return out
 
@@ -282,7 +315,7 @@ def _filled(opened: _Open) -> Wire:
     if opened.kind == "call":
         return {**item, "type": "function_call", "arguments": text or "{}"}
     if opened.kind == "reasoning":
-        return {**item, "summary": [{"type": "summary_text", "text": text}]}
+        return {**item, "summary": [{"type": "summary_text", "text": text}] if text else []}
     return {**item, "content": [{**item["content"][0], opened.kind: text}]}
 
 

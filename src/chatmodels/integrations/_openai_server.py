@@ -34,7 +34,7 @@ from chatmodels.dialects.openai_chat import OpenAIChat
 from chatmodels.dialects.openai_responses import OpenAIResponses
 
 from ._openai_answers import ChunkWriter, Wire, answer_of
-from ._openai_responses import ResponseWriter, response_of
+from ._openai_responses import ResponseWriter, response_of, with_reasoning
 
 _CHAT: Any = OpenAIChat("openai")
 _RESPONSES: Any = OpenAIResponses("openai")
@@ -90,12 +90,14 @@ class Server:
         if beside is not None and beside.headers:
             headers = {**(settings.extra_headers or {}), **beside.headers}
             settings = msgspec.structs.replace(settings, extra_headers=headers)
+        messages = call.messages
         if not isinstance(plan.dialect, type(reader)):
+            messages = tuple(with_reasoning(m, plan.dialect.provider) for m in messages)
             settings, wanted = _translated(settings, plan.dialect, "Responses" if responses else "Chat Completions")
             output = wanted or output
         made = Call(
             model=model.model,
-            messages=call.messages,
+            messages=messages,
             settings=settings,
             tools=call.tools or config.tools,
             output=output,
