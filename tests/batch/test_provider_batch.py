@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import trio
 
-from chatmodels import ChatModel, UsageError, track_usage
+from chatmodels import Budget, ChatModel, UsageError, track_usage
 from chatmodels._jobs_apis import OpenAIJobs
 from chatmodels.batch import BatchSummary, arun_batch, iter_batch, run_batch
 from chatmodels.batch import _provider_job as job_module
@@ -331,3 +331,38 @@ def test_interrupted_jobs_go_on_and_are_adopted(server: Server, tmp_path: Path) 
     summary = run(jobs, texts(4), tmp_path / "o")
     assert (summary.done, summary.jobs, summary.adopted, summary.again) == (4, 0, 2, ())
     assert len(jobs.jobs) == 2
+
+
+def test_a_budget_of_the_model_holds_for_jobs(server: Server, tmp_path: Path) -> None:
+    """A budget of 3 calls lets 3 items go, and the batch stops; each answer is booked at a batch's price."""
+    jobs = JobsServer(server, "openai")
+    budget = Budget(max_calls=3, max_cost=1.0, prices=TABLE)
+    careful = model(jobs).with_budget(budget)
+    summary = run_batch(careful, texts(5), out=tmp_path / "o", via="provider", poll=0.02)
+    assert (summary.done, summary.stopped) == (3, "budget")
+    assert (budget.calls, budget.tokens, budget.cost) == (3, 39, pytest.approx(27e-6))
+    with track_usage(max_tokens=10):
+        summary = run_batch(model(jobs), texts(5), out=tmp_path / "p", via="provider", poll=0.02)
+    assert (summary.done, summary.stopped, summary.jobs) == (0, "budget", 0)
+
+
+def test_answers_that_came_are_written_before_a_stop(server: Server, tmp_path: Path) -> None:
+    """The price of the first answer is not known, and there is a cap: the job's other answers are not lost by that."""
+    jobs = JobsServer(server, "openai")
+    summary = run(jobs, texts(4), tmp_path / "o", job_size=2, max_jobs=1, max_cost=5, prices=_no_price)
+    assert (summary.stopped, summary.done) == ("max_cost", 2)
+    assert len(jobs.jobs) == 1
+    assert run(jobs, texts(4), tmp_path / "o").done == 4
+    assert set(jobs.answered.values()) == {1}
+
+
+def _no_price(message: Any) -> None:
+    return None
+
+
+def test_typed_answers(server: Server, tmp_path: Path) -> None:
+    jobs = JobsServer(server, "openai")
+    typed = model(jobs).with_output(int)
+    summary = run_batch(typed, ["7", "x"], out=tmp_path / "o", via="provider", poll=0.02, ordered=True)
+    assert (summary.done, summary.failed) == (1, 1)
+    assert lines(tmp_path / "o")[1]["error"]["type"] == "OutputError"

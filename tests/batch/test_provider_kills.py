@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import os
 import random
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from chatmodels.cli import main
+
 from ..servers import Server
-from .kills_provider import Runs, killed_at, killed_at_random
+from .jobs_server import JobsServer
+from .kills_provider import Runs, check, killed_at, killed_at_random, words, write
 
 STEPS = [(when, step) for step in ("upload", "create", "status", "content") for when in ("before", "after")]
 
@@ -43,3 +49,23 @@ def test_killed_at_random(server: Server, runs: Runs, tmp_path: Path) -> None:
         folder.mkdir()
         made += killed_at_random(server, runs, folder, dice, 3)
     assert made
+
+
+def test_ctrl_c_leaves_jobs_running_and_says_so(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    jobs = JobsServer(server, "openai", takes=1000.0)
+    write(tmp_path, 4)
+    command = [sys.executable, "-m", "chatmodels", *words(jobs, tmp_path)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    jobs.route.wait_for_requests(4, 20)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=20)[1]
+    assert process.returncode == 130
+    assert "no more jobs are submitted; 1 go on at the provider (batch_" in said
+    for job in jobs.jobs.values():
+        job.ends = 0.0
+    assert main(words(jobs, tmp_path)) == 0
+    check(jobs, tmp_path, 4)
+    assert len(jobs.jobs) == 1

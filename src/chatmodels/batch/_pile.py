@@ -42,6 +42,9 @@ class Pile:
         """Is there enough for a whole job?"""
         return len(self._items) >= self._count or self._size >= self._most
 
+    def __iter__(self) -> Iterator[Entry]:
+        return (entry for entry, _ in self._items)
+
     def first(self) -> Entry:
         return self._items[0][0]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Coroutine
+from itertools import islice
 from time import monotonic, time
 from typing import Any
 
@@ -26,7 +27,7 @@ from ._jobbook import JobBook
 from ._ledger import Entry, Note, Told
 from ._pile import Pile, Piles
 from ._provider_job import Job, Refused, claimed, ended, new_job, noted, results, submitted
-from ._record import error_of
+from ._purse import Purse
 
 #: An item that expired, was cancelled or is missing from the results is submitted again so many times.
 AGAIN = 3
@@ -58,6 +59,7 @@ class ProviderRun(Run):
         #: Jobs need no layers: their requests are no calls.
         self.plan = own_plan
         self._piles = Piles(self._plan, via.size, via.bytes)
+        self._purse = Purse(self._plan)
         self._jobs: dict[str, Job] = {}
         self._owners: dict[int, Job] = {}
         self._asides: set[Task] = set()
@@ -69,6 +71,9 @@ class ProviderRun(Run):
         self._give_up_at: float | None = None
         self.made = self.adopted = self.resubmitted = 0
         self.left_running: list[str] = []
+        #: Jobs whose results are being read, and why the run is to stop then.
+        self._fetching = 0
+        self._stop_then: tuple[str, str] | None = None
         #: Items that an earlier run may have asked, and those that this one may ask twice.
         self.before, self.twice = again, set[int]()
 
@@ -114,6 +119,13 @@ class ProviderRun(Run):
         if self.twice:
             made["again"] = tuple(sorted({*self.before, *self.twice}))
         return made
+
+    def stop(self, stopped: str, reason: str, error: BaseException | None = None) -> None:
+        """What is being fetched is paid for: it is written first."""
+        if self._fetching and error is None:
+            self._stop_then = self._stop_then or (stopped, reason)
+            return
+        super().stop(stopped, reason, error)
 
     # -- what a job's life asks
 
@@ -173,6 +185,7 @@ class ProviderRun(Run):
         if job.id is not None:
             self.left_running.append(job.id)
         for entry in job.entries.values():
+            self._purse.give_back(entry.position)
             self._open -= 1 + len(self._flights.pop(entry.key, ()))
         job.entries.clear()
         if job.task is not None:
@@ -206,8 +219,7 @@ class ProviderRun(Run):
         pile = self._piles.full() or (self._piles.largest() if self._no_more_comes() else None)
         if pile is None:
             return False
-        count = self._within_caps(pile)
-        entries = pile.take(count)
+        entries = self._taken(pile, self._within_caps(pile))
         if not entries:
             return False
         for entry in entries:
@@ -220,6 +232,17 @@ class ProviderRun(Run):
         self._jobs[job.label] = job
         self._start(job)
         return True
+
+    def _taken(self, pile: Pile, count: int) -> list[Entry]:
+        """So many items out of the pile, as far as the model's budget allows."""
+        held = list(islice(pile, count))
+        fits, why = self._purse.fits(held)
+        entries = pile.take(count if fits is None else fits)
+        for entry in held[len(entries) :]:
+            self._purse.give_back(entry.position)
+        if why is not None and not entries and not self._jobs:
+            self.stop("budget", str(why))
+        return entries
 
     def _no_more_comes(self) -> bool:
         """No item can join before a job ends: all are read, or there is no room for another."""
@@ -328,6 +351,7 @@ class ProviderRun(Run):
 
     def _again(self, entry: Entry) -> None:
         self._owners.pop(entry.position, None)
+        self._purse.give_back(entry.position)
         if self.stopped is not None:
             self._open -= 1 + len(self._flights.pop(entry.key, ()))
             return
@@ -373,7 +397,8 @@ class ProviderRun(Run):
         self._owners.pop(entry.position, None)
         self._unsafe += 1
         self._in_a_row += 1
-        self._end(entry, self._record(entry, error=error_of(error)))
+        self._purse.give_back(entry.position)
+        self._failed(entry, error, None)
 
     # -- results
 
@@ -382,6 +407,16 @@ class ProviderRun(Run):
         lines: list[Line] = []
         if status is not None and job.id is not None:
             lines = await results(self, job.id, status)
+        self._fetching += 1
+        try:
+            await self._results(job, lines)
+        finally:
+            self._fetching -= 1
+        self._close(job, status)
+        if self._stop_then is not None and not self._fetching:
+            super().stop(*self._stop_then)
+
+    async def _results(self, job: Job, lines: list[Line]) -> None:
         taken = Taken(id=job.id or "", provider=self.plan.dialect.provider, model="", count=len(job.tries))
         for number, line in enumerate(lines):
             position = job.position(line.id)
@@ -392,7 +427,6 @@ class ProviderRun(Run):
                 self._result(job, entry, found)
             if number % 200 == 199:
                 await sleep(0)
-        self._close(job, status)
 
     def _result(self, job: Job, entry: Entry, found: AIMessage | ChatModelError) -> None:
         if job.entries.get(entry.position) is not entry or (_is_gone(found) and self._may_go_again(entry)):
@@ -400,6 +434,7 @@ class ProviderRun(Run):
         del job.entries[entry.position]
         if isinstance(found, AIMessage):
             self._owners.pop(entry.position, None)
+            self._purse.settle(entry, found)
             self._unsafe += 1
             self._in_a_row = 0
             self._fitting(entry, found)
