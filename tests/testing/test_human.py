@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
+from threading import Timer
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -137,6 +142,7 @@ print(HumanInputChatModel(message_func=lambda messages: None)([HumanMessage(cont
 """
 
 
+@pytest.mark.skipif(find_spec("langchain") is not None, reason="the real package is installed: compat steps aside")
 def test_a_script_of_2023_finds_them(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
@@ -144,3 +150,27 @@ def test_a_script_of_2023_finds_them(tmp_path: Path) -> None:
     out = subprocess.run(command, input="typed\n\n", capture_output=True, text=True, check=True).stdout
     assert out == "one\ntyped\n"
     assert chat_models.HumanInputChatModel is HumanInputChatModel
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a terminal of POSIX")
+def test_a_call_that_is_given_up_leaves_the_terminal(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    """A thread that still waits for a line would keep `asyncio.run` and the program from ending, also after Ctrl-C."""
+    hand, terminal = os.openpty()
+    chat = ChatHuman()
+
+    async def impatient() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(chat.ainvoke("Are you there?"), 0.05)
+
+    late = Timer(5, os.write, (hand, b"too late\n\n"))
+    late.start()
+    with open(terminal, encoding="utf-8") as lines, open(hand, "wb", buffering=0) as keys:
+        monkeypatch.setattr(sys, "stdin", lines)
+        began = monotonic()
+        asyncio.run(impatient())
+        took = monotonic() - began
+        late.cancel()
+        keys.write("Ja,\nich höre.\n\n".encode())
+        said = asyncio.run(chat.ainvoke("Are you there?")).text
+    assert took < 4
+    assert said == "Ja,\nich höre."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import threading
 import time
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from chatmodels import ChatModel, DeadlineError, IncompleteStream, RateLimitError, UsageError
+from chatmodels import ChatModel, ChatOpenAI, DeadlineError, IncompleteStream, RateLimitError, UsageError
 from chatmodels.testing import ChatScripted, NotRecorded, cassette, record, replay
 
 from ..conftest import World, chat
@@ -337,3 +338,40 @@ def test_the_same_body_at_another_address(server: Server, path: Path) -> None:
         chat(here)("x")
     with replay(path):
         assert chat("https://elsewhere.example/v1")("x").text
+
+
+def test_a_replay_needs_no_key(server: Server, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    url = server.route(plain()).url
+    with record(path):
+        ChatOpenAI(openai_api_key="sk-real", base_url=url)("hi")
+    with replay(path):
+        with replay(path):  # its end leaves the outer one's alone
+            pass
+        assert ChatOpenAI(base_url=url)("hi").text == "J'aime programmer."
+    assert "OPENAI_API_KEY" not in os.environ
+    with pytest.raises(UsageError, match="OPENAI_API_KEY"), cassette(path, "all"):
+        ChatOpenAI(base_url=url)
+
+
+async def test_blocks_in_the_async_world(server: Server, path: Path) -> None:
+    route = server.route(plain(), plain())
+    model = chat(route)
+
+    @cassette(path)
+    async def ask(text: str) -> str:
+        return (await model.ainvoke(text)).text
+
+    @cassette(path)
+    def again(text: str) -> str:
+        return model(text).text
+
+    assert await ask("hi") == await ask("hi") == again("hi") == "J'aime programmer."
+    async with replay(path):
+        assert (await model.ainvoke("hi")).text == "J'aime programmer."
+    assert len(route.requests) == 1
+    with pytest.raises(UsageError, match="is a generator"):
+
+        @cassette(path)
+        async def later() -> Any:
+            yield await model.ainvoke("hi")

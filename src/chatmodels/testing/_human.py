@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import select
 import sys
 from collections.abc import Callable, Sequence
+from threading import Event
 from typing import Any, Unpack
 
 from .._call import Settings
-from .._errors import ProviderError, UsageError
+from .._errors import ProviderError, TransportError, UsageError
 from .._inputs import tool_call
 from .._json import dumps_text, is_array, is_object, loads
 from .._messages import AIMessage, Message, ToolMessage
@@ -17,6 +19,9 @@ from .._tools import Tool
 from ._scripted import ChatScripted, _script
 
 START, END = "======= start of message =======", "======= end of message ======="
+
+#: How soon it is seen that a call was given up, in seconds.
+_STEP = 0.1
 
 
 class ChatHuman(ChatScripted):
@@ -58,14 +63,20 @@ class Person:
         self._ask = ask
         self._show = show
         self._end = end
+        self._left = Event()
+
+    def give_up(self) -> None:
+        """Nobody waits for the answer any more: the terminal is not read on."""
+        self._left.set()
 
     def __call__(self, messages: list[Message], settings: Settings, tools: list[Tool]) -> Any:
+        self._left.clear()
         if self._show is not None:
             self._show(messages)
         if self._ask is not None:
             said = self._ask(messages)
         else:
-            said = read_answer(self._end, settings.stop or ())
+            said = read_answer(self._end, settings.stop or (), self._left)
         return answer_of(said, tools) if isinstance(said, str) else said
 
 
@@ -99,10 +110,10 @@ def _block(name: str, text: str) -> list[str]:
     return [f"{name}: |", *(f"  {line}" for line in text.split("\n"))]
 
 
-def read_answer(end: str, stop: Sequence[str]) -> str:
-    """Lines from the terminal, until the line `end`, a stop sequence, or the end of the input."""
+def read_answer(end: str, stop: Sequence[str], left: Event) -> str:
+    """Lines from the terminal, until the line `end`, a stop sequence, or the end of the input; or until `left` is set."""
     lines: list[str] = []
-    while line := sys.stdin.readline():
+    while line := _next_line(left):
         line = line.rstrip("\r\n")
         if line == end:
             break
@@ -115,6 +126,15 @@ def read_answer(end: str, stop: Sequence[str]) -> str:
         if not lines:
             raise ProviderError("the input ended without an answer", message="the input ended")
     return "\n".join(lines)
+
+
+def _next_line(left: Event) -> str:
+    """A thread that waits in `readline` cannot be ended, and keeps the program from ending: a terminal is asked before."""
+    terminal = sys.stdin.isatty() and hasattr(select, "poll")  # not where `select` knows sockets alone
+    while terminal and not select.select([sys.stdin], [], [], _STEP)[0]:
+        if left.is_set():
+            raise TransportError("the call was given up", phase="read")
+    return sys.stdin.readline()
 
 
 def answer_of(text: str, tools: Sequence[Tool]) -> str | AIMessage:
@@ -179,9 +199,10 @@ class _Person2023(Person):
         self._ask_with, self._show_with = ask_with, show_with
 
     def __call__(self, messages: list[Message], settings: Settings, tools: list[Tool]) -> Any:
+        self._left.clear()
         (self._show or print_messages)(messages, **self._show_with)
         if self._ask is None:
-            said: Any = read_answer(self._end, settings.stop or ())
+            said: Any = read_answer(self._end, settings.stop or (), self._left)
         else:
             said = self._ask(messages, stop=list(settings.stop) if settings.stop else None, **self._ask_with)
         return answer_of(said, tools) if isinstance(said, str) else said

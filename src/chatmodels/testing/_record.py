@@ -7,11 +7,13 @@ made where the answer is a recorded one.
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Generator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
+from functools import wraps
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 import msgspec
 
@@ -27,8 +29,57 @@ from ._cassette_data import Failure
 if TYPE_CHECKING:
     from ._paced import Paced
 
+F = TypeVar("F", bound=Callable[..., Any])
 
-@contextmanager
+#: What a key is while nothing is sent.
+_REPLAYED = "replayed"
+
+
+class Block(AbstractContextManager[Cassette], AbstractAsyncContextManager[Cassette]):
+    """`with`, `async with`, or a decorator of a function or a coroutine function, whose every call is a block of its own."""
+
+    def __init__(self, made: Callable[[], AbstractContextManager[Cassette]]) -> None:
+        self._made = made
+        self._entered: list[AbstractContextManager[Cassette]] = []
+
+    def __enter__(self) -> Cassette:
+        block = self._made()
+        found = block.__enter__()
+        self._entered.append(block)
+        return found
+
+    def __exit__(self, *exc: Any) -> None:
+        self._entered.pop().__exit__(*exc)
+
+    async def __aenter__(self) -> Cassette:
+        return self.__enter__()
+
+    async def __aexit__(self, *exc: Any) -> None:
+        self.__exit__(*exc)
+
+    def __call__(self, function: F) -> F:
+        if isgeneratorfunction(function) or isasyncgenfunction(function):
+            raise UsageError(
+                f"{function.__name__} is a generator: its calls come after the block. Write `with` inside of it",
+                argument="function",
+            )
+        if iscoroutinefunction(function):
+
+            @wraps(function)
+            async def later(*args: Any, **named: Any) -> Any:
+                with self._made():
+                    return await function(*args, **named)
+
+            return cast(F, later)
+
+        @wraps(function)
+        def now(*args: Any, **named: Any) -> Any:
+            with self._made():
+                return function(*args, **named)
+
+        return cast(F, now)
+
+
 def cassette(
     path: str | os.PathLike[str],
     mode: Mode = "once",
@@ -36,32 +87,51 @@ def cassette(
     speed: float | None = None,
     ignore: tuple[str, ...] = (),
     repeat: bool = False,
-) -> Generator[Cassette]:
+) -> Block:
     """While the block runs, calls of all models are answered from the file, or recorded into it.
 
     `mode`: "none" replays only; "once" replays where the file exists, else records; "new" replays what is there and records
     the rest; "all" records everything anew. The file is written when the block ends, also by an error. `speed`: 1 replays in the
     time that it took, 2 twice as fast, None at once. `ignore` names fields of the body that may differ. `repeat`: a request
-    may come more often than it was recorded.
+    may come more often than it was recorded. Where it only replays, no key is needed: meanwhile variables for keys that are
+    not set hold the word "replayed".
 
     Raises `NotRecorded` (a `UsageError`) for a request that is not in the file. It holds for every thread of the process;
     a block inside of this one, or one in another task, has its own calls.
     """
-    made = Cassette(path, mode, speed=speed, ignore=ignore, repeat=repeat)
+    return Block(lambda: _running(Cassette(path, mode, speed=speed, ignore=ignore, repeat=repeat)))
+
+
+@contextmanager
+def _running(made: Cassette) -> Generator[Cassette]:
     layer = CassetteLayer(made)
     rank = CassetteLayer.rank
     if rank not in _everywhere:
         everywhere(rank, layer)
+    keys = [] if made.records else _stand_ins()
     try:
         with around(layer):
             yield made
     finally:
+        for name in keys:
+            if os.environ.get(name) == _REPLAYED:
+                del os.environ[name]
         if _everywhere.get(rank) is layer:
             everywhere(rank, None)
         made.save()
 
 
-def record(path: str | os.PathLike[str]) -> AbstractContextManager[Cassette]:
+def _stand_ins() -> list[str]:
+    """Set the variables for keys that are not set, and give their names."""
+    from .._providers import providers
+
+    rows = [row for row in providers().values() if row.key_env and not any(os.environ.get(n) for n in row.key_env)]
+    names = [row.key_env[0] for row in rows]
+    os.environ.update(dict.fromkeys(names, _REPLAYED))
+    return names
+
+
+def record(path: str | os.PathLike[str]) -> Block:
     """While the block runs, calls of all models are recorded; the file is written anew at its end.
 
     >>> with record("hello.json"):  # doctest: +SKIP
@@ -72,8 +142,8 @@ def record(path: str | os.PathLike[str]) -> AbstractContextManager[Cassette]:
 
 def replay(
     path: str | os.PathLike[str], *, speed: float | None = None, ignore: tuple[str, ...] = (), repeat: bool = False
-) -> AbstractContextManager[Cassette]:
-    """While the block runs, calls of all models are answered from the file, and nothing is sent. See `cassette`.
+) -> Block:
+    """While the block runs, calls of all models are answered from the file, and nothing is sent; no key is needed. See `cassette`.
 
     >>> with replay("hello.json"):  # doctest: +SKIP
     ...     chat("Hello")

@@ -105,7 +105,7 @@ class ScriptTransport:
             if inspect.iscoroutinefunction(given) or inspect.isasyncgenfunction(given):
                 given = _invoke(given, call)
             elif _is_function(given):
-                given = await in_thread(_invoke, given, call)
+                given = await in_thread(_invoke, given, call, cancel=getattr(given, "give_up", None))
             if inspect.isawaitable(given):
                 given = await given
             return _checked(given)

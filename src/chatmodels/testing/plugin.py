@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,7 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture
-def chatmodels_cassette(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cassette]:
+def chatmodels_cassette(request: pytest.FixtureRequest) -> Iterator[Cassette]:
     """While the test runs, models are answered from `cassettes/<file>/<test>.json` beside it, or recorded into it.
 
     When it replays, no key is needed: variables for keys that are not set hold the word "replayed".
@@ -52,8 +51,6 @@ def chatmodels_cassette(request: pytest.FixtureRequest, monkeypatch: pytest.Monk
     path = _path(request, options.pop("path", None))
     mode = request.config.getoption("--chatmodels-record") or request.config.getini("chatmodels_record")
     with cassette(path, mode, **options) as made:
-        if not made.records:
-            _no_key_needed(monkeypatch)
         yield made
 
 
@@ -64,11 +61,3 @@ def _path(request: pytest.FixtureRequest, given: str | None) -> Path:
     cls = f"{request.node.cls.__name__}." if getattr(request.node, "cls", None) else ""
     name = re.sub(r"[^\w.=+-]+", "_", cls + request.node.name).strip("_")
     return beside / "cassettes" / request.path.stem / f"{name}.json"
-
-
-def _no_key_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    from .._providers import providers
-
-    for row in providers().values():
-        if row.key_env and not any(os.environ.get(name) for name in row.key_env):
-            monkeypatch.setenv(row.key_env[0], "replayed")
