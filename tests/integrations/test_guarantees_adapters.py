@@ -14,6 +14,7 @@ from chatmodels import ChatModel
 
 from ..conftest import KEY, chat
 from ..servers import DONE, Server, either, error, event, plain, sse
+from .brain import Brain
 
 Ask = Callable[[ChatModel, bool], str]
 USER: Any = [{"role": "user", "content": "hi"}]
@@ -153,6 +154,35 @@ def test_silence_ends(server: Server, ask: Ask, stream: bool) -> None:
         ask(chat(route, timeout={"first_token": 0.02, "total": 0.02}), stream)
     assert time.monotonic() - began < 5
     route.wait_left()
+
+
+def _seeded(model: ChatModel, ask: Ask, stream: bool) -> str:
+    """What was told of a setting that the provider does not take."""
+    model = model.with_settings(seed=7)
+    if ask in (openai_chat, openai_responses, without_the_sdk):
+        with pytest.warns(UserWarning, match="seed") as told:
+            ask(model, stream)
+        return str(told[0].message)
+    if ask in (langchain, langchain_and_back):
+        from chatmodels.integrations.langchain import as_langchain
+
+        return str(as_langchain(model).invoke("hi").response_metadata["warnings"])
+    from pydantic_ai.direct import model_request
+    from pydantic_ai.messages import ModelRequest
+
+    from chatmodels.integrations.pydantic_ai import as_pydantic_ai
+
+    response = asyncio.run(model_request(as_pydantic_ai(model), [ModelRequest.user_text_prompt("hi")]))
+    return str((response.provider_details or {})["warnings"])
+
+
+@every_adapter
+def test_a_setting_that_is_not_sent_is_told(brain: Brain, ask: Ask) -> None:
+    model = ChatModel("anthropic:brain-1", base_url=brain.url, api_key="k")
+    assert "seed" in _seeded(model, ask, False)
+    assert "seed" not in brain.seen[-1]
+    if ask in (openai_chat, openai_responses, without_the_sdk):
+        assert "seed" in _seeded(model, ask, True)
 
 
 async def test_leaving_a_stream_of_an_agent_closes_its_connection(server: Server) -> None:

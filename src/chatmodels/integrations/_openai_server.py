@@ -110,11 +110,13 @@ class Server:
     def answer(self, asked: Asked) -> tuple[AIMessage, Wire]:
         """The answer, and its wire form."""
         message = run(call_flow(asked.plan, asked.call))
+        _tell(message)
         return message, _whole(asked, message)
 
     async def aanswer(self, asked: Asked) -> tuple[AIMessage, Wire]:
         """`answer` in the async world."""
         message = await arun(call_flow(asked.plan, asked.call))
+        _tell(message)
         return message, _whole(asked, message)
 
     # -- streams
@@ -154,9 +156,17 @@ def _writer(asked: Asked) -> ChunkWriter | ResponseWriter:
 def _written(writer: ChunkWriter | ResponseWriter, event: Event, state: Streaming) -> list[Wire]:
     if isinstance(event, Restarted):
         raise IncompleteStream(f"the answer began anew on another model ({event.reason}), which this form cannot say")
+    if isinstance(event, End):
+        _tell(state.message())
     if isinstance(writer, ChunkWriter):
         return writer.chunks(event)
     return writer.end(state.message()) if isinstance(event, End) else writer.events(event)
+
+
+def _tell(message: AIMessage) -> None:
+    """What could not be sent as asked: this form's answers have no place for it."""
+    for said in message.warnings:
+        warnings.warn(said, stacklevel=5)
 
 
 def _whole(asked: Asked, message: AIMessage) -> Wire:

@@ -239,6 +239,8 @@ def details_of(message: AIMessage) -> dict[str, Any] | None:
         details["refusal"] = message.refusal
     if message.logprobs is not None:
         details["logprobs"] = message.logprobs
+    if message.warnings:
+        details["warnings"] = list(message.warnings)
     kept: dict[str, Any] = {"provider_data": message.provider_data} if message.provider_data else {}
     if not all(_has_place(p) for p in message.parts):
         kept["content"] = [data_of(p) for p in message.parts]
