@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from chatmodels import RateLimitError
+import pytest
+
+from chatmodels import AuthenticationError, ChatModelError, RateLimitError
 from chatmodels._mask import mask
 from chatmodels._secret import Hidden
 from chatmodels._usage import Attempt
+from chatmodels.chat_models import AzureChatOpenAI, ChatWatsonx
+
+from .servers import Server, plain
+from .servers import error as refuse
 
 KEY = "sk-canary-0123456789"
 
@@ -31,3 +37,26 @@ def test_what_is_no_secret_stays() -> None:
     short = RateLimitError("the k in knock")
     mask(short, {"authorization": Hidden("Bearer k")})
     assert short.text == "the k in knock"
+
+
+def said(model: object, *secrets: str) -> ChatModelError:
+    """The error of a call, in which no secret stands."""
+    with pytest.raises(ChatModelError) as caught:
+        model("hi")  # type: ignore[operator]
+    shown = f"{caught.value} {caught.value!r} {vars(caught.value)}"
+    assert [s for s in secrets if s in shown] == []
+    return caught.value
+
+
+def test_keys_that_are_exchanged_and_the_tokens_that_come_for_them(server: Server) -> None:
+    token = "token-canary-0123456789"
+    bad = server.route(refuse(401, f"no such key: {KEY}"))
+    good = server.route(plain({"access_token": token, "expires_in": 3600}))
+    chats = server.route(refuse(401, f"no such token: {token}"))
+    place = {"api_key": KEY, "base_url": chats.url, "max_retries": 1}
+    for tokens in (bad, good):
+        found = said(ChatWatsonx("m", project_id="p", auth_url=f"{tokens.url}/oauth", **place), KEY, token)
+        assert isinstance(found, AuthenticationError)
+        assert "..." in str(found)
+    azure = AzureChatOpenAI("m", base_url=chats.url, azure_ad_token_provider=lambda: token, max_retries=1)
+    assert "no such token: ..." in str(said(azure, token))

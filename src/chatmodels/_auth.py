@@ -60,6 +60,11 @@ class Token:
             self._token, self._expires = yield Ask(self._source)
         return {"authorization": Hidden(f"Bearer {self._token}")}
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no error may show."""
+        return (self._token,) if self._token else ()
+
     def __repr__(self) -> str:
         return "Token(...)"
 
@@ -70,7 +75,7 @@ class Exchange:
     `make` gives that request, and `read` the token of its answer and when it ends, from the body and the time of day (seconds).
     """
 
-    __slots__ = ("_expires", "_make", "_provider", "_read", "_target", "_token")
+    __slots__ = ("_expires", "_key", "_make", "_provider", "_read", "_target", "_token")
 
     def __init__(
         self,
@@ -78,8 +83,9 @@ class Exchange:
         target: Target,
         make: Callable[[], HTTPRequest],
         read: Callable[[bytes, float], tuple[str, float]],
+        key: str = "",
     ) -> None:
-        self._provider, self._target, self._make, self._read = provider, target, make, read
+        self._provider, self._target, self._make, self._read, self._key = provider, target, make, read, Hidden(key)
         self._token: str | None = None
         self._expires = 0.0
 
@@ -91,6 +97,11 @@ class Exchange:
                 raise http_error(self._provider, response)
             self._token, self._expires = self._read(response.body, now)
         return {"authorization": Hidden(f"Bearer {self._token}")}
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no error may show: the key, and the token that was got for it."""
+        return tuple(s for s in (str(self._key), self._token) if s)
 
     def __repr__(self) -> str:
         return "Exchange(...)"
@@ -131,6 +142,12 @@ class Signature:
             session_token=found.session_token,
             now=datetime.fromtimestamp(now, UTC),
         )
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no error may show."""
+        found = self._found
+        return () if found is None else tuple(s for s in (found.secret_key, found.session_token) if s)
 
     def __repr__(self) -> str:
         return "Signature(...)"

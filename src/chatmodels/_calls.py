@@ -410,7 +410,7 @@ def _read_retry_after(error: ChatModelError) -> Flow[None]:
 
 def _measure(plan: Plan, error: ChatModelError) -> None:
     """A passed deadline says its length, and no error says the key."""
-    mask(error, plan.target.headers)
+    mask(error, plan.target.headers, plan.target.authorise)
     if isinstance(error, DeadlineError) and error.seconds is None:
         error.seconds = getattr(plan.target.timeouts, error.phase, None)
 

@@ -169,7 +169,7 @@ def exchange(kind: str, key: Secret, options: dict[str, Any], timeouts: Timeouts
             return found.access_token, found.expires_at / 1000
         return found.access_token, now + (600.0 if found.expires_in is None else found.expires_in)
 
-    return Exchange(kind, target, make, read)
+    return Exchange(kind, target, make, read, key.reveal())
 
 
 _Asked = tuple[str, str, dict[str, str], dict[str, str]]

@@ -237,7 +237,7 @@ def exchange(plan: Plan, request: HTTPRequest, *, once: bool = False) -> Flow[HT
             return response
         except ChatModelError as error:
             if once and not isinstance(error, (ConnectError, RateLimitError)):
-                mask(error, plan.target.headers)
+                mask(error, plan.target.headers, plan.target.authorise)
                 raise ledger.blame(error) from None
             yield from failed(plan, ledger, error, None)
 

@@ -17,9 +17,11 @@ _SHORTEST = 8
 _OURS = ("attempts", "partial", "results")
 
 
-def mask(error: ChatModelError, headers: Mapping[str, str]) -> None:
-    """Take the secrets among a request's headers out of all that an error says."""
-    secrets = [s for v in headers.values() if isinstance(v, Hidden) and len(s := _bare(v)) >= _SHORTEST]
+def mask(error: ChatModelError, headers: Mapping[str, str], authorise: Any = None) -> None:
+    """Take the secrets among a request's headers, and those of its authorisation, out of all that an error says."""
+    known = [_bare(v) for v in headers.values() if isinstance(v, Hidden)]
+    known += getattr(authorise, "secrets", ())
+    secrets = [s for s in known if len(s) >= _SHORTEST]
     if not secrets:
         return
     for name, value in list(vars(error).items()):
