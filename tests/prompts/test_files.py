@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import pickle
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -343,3 +345,85 @@ def test_jinja_of_2023_is_read_only_when_trusted(tmp_path: Path) -> None:
         load_prompt(tmp_path / "p.json")
     pytest.importorskip("jinja2")
     assert load_prompt(tmp_path / "p.json", jinja=True).format(x="1") == "1"
+
+
+def _lc(place: str, **fields: Any) -> dict[str, Any]:
+    return {"lc": 1, "type": "constructor", "id": ["langchain", *place.split(".")], "kwargs": fields, "name": "x"}
+
+
+def _lc_text(template: str) -> dict[str, Any]:
+    return _lc("prompts.prompt.PromptTemplate", input_variables=[], template=template, template_format="f-string")
+
+
+def test_what_langchain_dumps(tmp_path: Path) -> None:
+    image = _lc(
+        "prompts.image.ImagePromptTemplate", template={"url": "{u}", "detail": "low"}, template_format="f-string"
+    )
+    call = {"name": "f", "args": {}, "id": "1", "type": "tool_call"}
+    data = _lc(
+        "prompts.chat.ChatPromptTemplate",
+        input_variables=["u", "y"],
+        optional_variables=["h"],
+        partial_variables={"h": [], "x": "1"},
+        messages=[
+            _lc("prompts.chat.SystemMessagePromptTemplate", prompt=_lc_text("{x}")),
+            _lc("prompts.chat.HumanMessagePromptTemplate", prompt=[_lc_text("{y}"), image]),
+            _lc("prompts.chat.MessagesPlaceholder", variable_name="h", optional=True),
+            _lc("schema.messages.AIMessage", content="a", type="ai", tool_calls=[call], invalid_tool_calls=[]),
+            _lc("prompts.chat.ChatMessagePromptTemplate", prompt=_lc_text("{{q}}"), role="dev"),
+        ],
+    )
+    path = tmp_path / "hub.json"
+    path.write_text(json.dumps(data))
+    expected = ChatPromptTemplate.from_messages(
+        [
+            ("system", "{x}"),
+            ("human", ["{y}", {"type": "image_url", "image_url": {"url": "{u}", "detail": "low"}}]),
+            MessagesPlaceholder("h", optional=True),
+            AIMessage("a", tool_calls=[call]),
+            ("dev", "{{q}}"),
+        ]
+    ).partial(x="1")
+    assert load_prompt(path) == from_dict(data) == expected
+    assert from_dict(_lc_text("Hi {you}")) == PromptTemplate.from_template("Hi {you}")
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (
+            _lc("chat_models.openai.ChatOpenAI", api_key={"lc": 1, "type": "secret", "id": ["HOME"]}),
+            "ChatOpenAI is not read",
+        ),
+        ({"lc": 1, "type": "secret", "id": ["OPENAI_API_KEY"]}, "of type 'secret'"),
+        ({"lc": 1, "type": "not_implemented", "id": ["a", "FewShot"], "repr": "x"}, "FewShot"),
+        (_lc("prompts.chat.ChatPromptTemplate", messages=[_lc("os.system", command="true")]), "system is not read"),
+        (_lc("prompts.chat.ChatPromptTemplate", messages=["x"]), "'lc': 1"),
+        (_lc("prompts.chat.ChatPromptTemplate", messages=[_lc("p.MessagesPlaceholder", n_messages=3)]), "n_messages"),
+        (_lc("prompts.prompt.PromptTemplate", template="{a.b}"), "a name alone"),
+        (_lc("prompts.prompt.PromptTemplate", template="{{ a }}", template_format="jinja2"), "jinja=True"),
+    ],
+)
+def test_what_langchain_dumps_and_is_not_read(data: Any, said: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(said)):
+        from_dict(data)
+
+
+def test_a_text_with_examples_equals_what_was_saved(tmp_path: Path) -> None:
+    few = FewShotPromptTemplate(
+        examples=[{"a": "1"}], example_prompt=PromptTemplate.from_template("{a}"), prefix="P", suffix="{q}"
+    )
+    few.save(tmp_path / "few.json")
+    assert load_prompt(tmp_path / "few.json") == few == pickle.loads(pickle.dumps(few))
+    other = FewShotPromptTemplate(
+        examples=[{"a": "2"}], example_prompt=PromptTemplate.from_template("{a}"), prefix="P", suffix="{q}"
+    )
+    assert few != other
+    assert "examples=[{'a': '1'}]" in repr(few)
+
+
+def test_labels_of_later_releases(tmp_path: Path) -> None:
+    kept = {"name": None, "metadata": None, "tags": ["x"], "optional_variables": [], "input_variables": ["x"]}
+    path = tmp_path / "later.json"
+    path.write_text(json.dumps({**kept, "template": "hi {x}", "output_parser": None, "_type": "prompt"}))
+    assert load_prompt(path) == PromptTemplate.from_template("hi {x}")

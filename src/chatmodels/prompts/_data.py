@@ -23,6 +23,7 @@ from chatmodels._parts import PART_TYPES, Part
 from ._chat import ChatPromptTemplate, _from_pair
 from ._content import ContentTemplate
 from ._few_shot import FewShotChatMessagePromptTemplate, FewShotPromptTemplate
+from ._langchain_data import is_langchains, plain_prompt
 from ._messages import MessagesPlaceholder, RoleTemplate
 from ._strings import PromptTemplate
 from ._tstrings import is_tstring
@@ -121,9 +122,11 @@ def _part_data(item: Any) -> Any:
 
 
 def from_dict(data: Any, *, jinja: bool = False) -> Prompt:
-    """The prompt of `to_dict()`. `jinja` allows templates in Jinja's language, which can loop for long."""
+    """The prompt of `to_dict()`, or of LangChain's `dumpd`. `jinja` allows Jinja templates, which can loop for long."""
     if not is_object(data):
         raise UsageError(f"a prompt's data is an object, not {type(cast(object, data)).__name__}", argument="data")
+    if is_langchains(data):
+        data = plain_prompt(data)
     if data.get("v") != 1:
         raise UsageError(f"prompt data of version {data.get('v')!r}: this release reads version 1", argument="v")
     kind = data.get("type")
@@ -308,6 +311,8 @@ _OLD = frozenset(
         *("_type", "template", "template_format", "input_variables", "partial_variables", "validate_template"),
         *("output_parser", "input_types", "prefix", "suffix", "example_separator", "examples", "example_prompt"),
         "example_selector",
+        # Labels that later releases of LangChain write beside them.
+        *("name", "metadata", "tags", "optional_variables"),
     }
 )
 

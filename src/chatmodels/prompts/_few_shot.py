@@ -243,4 +243,21 @@ class FewShotPromptTemplate(Prompt):
         return few_shot_text_data(self)
 
     def __repr__(self) -> str:
-        return f"FewShotPromptTemplate(input_variables={self.input_variables!r}, suffix={self.suffix!r})"
+        source = self.source
+        shown = f"examples={source.fixed!r}" if source.selector is None else f"example_selector={source.selector!r}"
+        return (
+            f"FewShotPromptTemplate(input_variables={self.input_variables!r}, {shown}, example_prompt={self.example_prompt!r}, "
+            f"prefix={self.prefix!r}, suffix={self.suffix!r})"
+        )
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, FewShotPromptTemplate):
+            return NotImplemented
+        return self._state() == other._state()
+
+    __hash__ = None  # type: ignore[assignment]  # its examples are dicts
+
+    def _state(self) -> tuple[Any, ...]:
+        source = self.source
+        texts = (self._prefix, self._suffix, self.example_separator, self.example_prompt)
+        return (*texts, source.fixed, source.selector, source.keys, self._variables)

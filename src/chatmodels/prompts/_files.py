@@ -24,7 +24,7 @@ MOST = 5_000_000
 
 
 def load_prompt(path: str | Path, *, jinja: bool = False) -> Prompt:
-    """The prompt that a .json, .yaml or .toml file holds, as `prompt.save(path)` or 2023's `save` wrote it.
+    """The prompt that a .json, .yaml or .toml file holds, as `prompt.save(path)`, 2023's `save` or LangChain's `dumps` wrote it.
 
     `jinja` allows templates in Jinja's language, which can loop for long. Raises UsageError for what is no prompt, and OSError
     where the file cannot be read.
@@ -34,7 +34,7 @@ def load_prompt(path: str | Path, *, jinja: bool = False) -> Prompt:
     if not is_object(data):
         raise UsageError(f"{file.name} holds no prompt: a prompt is an object", argument="path")
     try:
-        if "v" in data:
+        if "v" in data or "lc" in data:
             return from_dict(data, jinja=jinja)
         return from_2023(_with_files(data, file.resolve().parent), jinja=jinja)
     except UsageError as error:
