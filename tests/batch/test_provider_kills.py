@@ -14,11 +14,18 @@ import pytest
 
 from chatmodels.cli import main
 
-from ..servers import Server
+from ..servers import Server, serving
 from .jobs_server import JobsServer
 from .kills_provider import Runs, check, killed_at, killed_at_random, words, write
 
 STEPS = [(when, step) for step in ("upload", "create", "status", "content") for when in ("before", "after")]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """Nobody else's: it is waited until all that a killed run had sent has been read."""
+    with serving() as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

@@ -22,8 +22,9 @@ from ._ledger import Entry, Ledger, Note
 
 T = TypeVar("T")
 
-#: For so many seconds a job that may have been submitted is looked for in the provider's list, before it is submitted again.
-GRACE = 5.0
+#: For so many seconds a job that may have been submitted is looked for in the provider's list, before it is submitted again; only
+#: once where it was written longer ago than a submission can take.
+GRACE, LONG_AGO = 10.0, 900.0
 #: The provider's clock may differ from ours by as much, in seconds.
 SKEW = 3600.0
 #: Jobs of the provider's list that are looked through at most.
@@ -103,7 +104,7 @@ class Refused(Exception):
 async def submitted(owner: Owner, job: Job) -> bool:
     """Submit it, and keep its id; False where it is not there and may be submitted anew. Raises `Refused`."""
     if job.known:
-        return await _found(owner, job)
+        return job.id is not None or await _found(owner, job)
     row = JobRow(label=job.label, made=job.made, tries=job.tries)
     await noted(owner, lambda journal: owner.book.begin(journal, row))
     if owner.left_alone():
@@ -145,7 +146,7 @@ async def _found(owner: Owner, job: Job) -> bool:
     """Look for it in the provider's list, by its label; where the list has no labels, by its time and size and, in the end, by the
     ids of its items."""
     job.looking = True
-    until, pause = monotonic() + GRACE, 0.2
+    until, pause = monotonic() + max(0.0, min(GRACE, job.made + LONG_AGO - time())), 0.2
     strangers: set[str] = set()
     while True:
         jobs = await asked(lambda: owner.api.listed(owner.plan, job.made - SKEW, MOST))
