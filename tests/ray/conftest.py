@@ -38,7 +38,7 @@ class _Handler(BaseHTTPRequestHandler):
         wrong = asked in self.server.refuses or self.server.status != 200
         body: dict[str, Any] = {"error": {"message": "no", "type": "invalid_request_error"}}
         if not wrong:
-            message = {"role": "assistant", "content": f"answer to {asked}"}
+            message = {"role": "assistant", "content": self.server.answer or f"answer to {asked}"}
             body = {"id": "c", "model": "m", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
                     "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}}  # fmt: skip
         data = json.dumps(body).encode()
@@ -67,6 +67,7 @@ class Counting(ThreadingHTTPServer):
         self.takes = takes
         self.refuses: set[str] = set()
         self.status = 200
+        self.answer = ""
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ pytest.importorskip("ray")
 pytest.importorskip("pyarrow")
 
 import httpx
+import msgspec
 import pyarrow
 import pyarrow.parquet
 import ray
@@ -28,6 +29,7 @@ from chatmodels import ChatModel, UsageError
 from chatmodels.batch import aiter_batch, iter_batch, run_batch
 from chatmodels.ray import RayEngine, RayLimiter
 from chatmodels.ray._book import Book
+from chatmodels.ray._fit import fitted
 from chatmodels.ray._purse import Purse
 
 from .conftest import Counting
@@ -221,7 +223,7 @@ def test_limits_hold_for_all_workers_together(server: Counting, tmp_path: Path) 
     assert server.most == 2
 
 
-def test_items_of_all_kinds(server: Counting, tmp_path: Path) -> None:
+def test_items_of_all_kinds(server: Counting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [{"id": n, "prompt": f"q{n}", "page": n} for n in range(12)]
     (tmp_path / "in.csv").write_text("id,prompt,page\n" + "".join(f"{n},q{n},{n}\n" for n in range(12)))
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "in.parquet")
@@ -233,7 +235,11 @@ def test_items_of_all_kinds(server: Counting, tmp_path: Path) -> None:
     assert [p.name for p in parts] == [f"part-{n:08}.jsonl" for n in range(3)]
     from_parts = [one for part in parts for one in lines(part)]
     run_batch(chat(server), ray.data.from_items(rows), out=tmp_path / "data.jsonl", engine=engine)
-    run_batch(chat(server), tmp_path / "in.csv", out=tmp_path / "csv.jsonl", engine=engine)
+    url = server.url
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-from-the-environment")
+    run_batch(
+        lambda: ChatModel("openai:m", base_url=url), tmp_path / "in.csv", out=tmp_path / "csv.jsonl", engine=engine
+    )
     assert same(from_parts, lines(tmp_path / "data.jsonl"))
     assert [one["metadata"] for one in lines(tmp_path / "data.jsonl")] == [{"page": n} for n in range(12)]
     assert [one["text"] for one in lines(tmp_path / "csv.jsonl")] == [f"answer to q{n}" for n in range(12)]
@@ -246,6 +252,24 @@ def test_the_local_engine_on_workers(tmp_path: Path) -> None:
     there = run_batch(model, items, out=tmp_path / "out.jsonl", engine=RayEngine(workers=2, shard_size=2, num_cpus=1))
     assert there.ok
     assert [one["text"] for one in lines(tmp_path / "out.jsonl")] == [model(item).text for item in items]
+
+    @ray.remote(num_cpus=2)
+    def threads() -> int:
+        return int(fitted(ChatModel("local"))._config.engine["n_threads"])
+
+    assert ray.get(threads.remote()) == 2
+
+
+class City(msgspec.Struct):
+    name: str
+
+
+def test_typed_answers(server: Counting, tmp_path: Path) -> None:
+    server.answer = '{"name": "Lyon"}'
+    engine = RayEngine(workers=1, shard_size=5)
+    typed = run_batch(chat(server).with_output(City), some(6), out=tmp_path / "out.jsonl", engine=engine)
+    assert typed.done == 6
+    assert [one["output"] for one in lines(tmp_path / "out.jsonl")] == [{"name": "Lyon"}] * 6
 
 
 def test_what_cannot_be_is_told_before_anything_is_done(server: Counting, tmp_path: Path) -> None:
@@ -263,6 +287,9 @@ def test_what_cannot_be_is_told_before_anything_is_done(server: Counting, tmp_pa
     assert "options of an actor" in refused(engine=RayEngine(num_gpu=1))
     assert "is the batch's own" in refused(engine=RayEngine(max_restarts=3))
     assert "does not travel" in refused(model=chat(server, http_client=httpx.Client()))
+    assert "max_cost= or max_tokens=" in refused(model=chat(server).with_budget(max_tokens=100))
+    assert "leave engine= away" in refused(within=3600)
+    assert "exclude each other" in refused(via="provider")
     assert "there is no folder" in refused(out=tmp_path / "none" / "o.jsonl")
     assert list(tmp_path.iterdir()) == []
     for wrong in ({"workers": 0}, {"shard_size": "many"}, {"limiter": 5}):

@@ -55,6 +55,7 @@ class Driver:
         self._waits_since = monotonic()
         self.read = 0
         self.again: set[int] = set()
+        self.omits: set[str] = set()
         self.lost = 0
         self.stopped: str | None = None
         self.reason: str | None = None
@@ -255,6 +256,7 @@ class Driver:
             return
         self._purse.settle(shard.number, end.cost, end.tokens)
         self.again.update(end.again)
+        self.omits.update(end.omits)
         tally = end.tally
         if shard.number in self._new and self._given[shard.number] > 1:  # "earlier" was earlier in this run
             tally.called, tally.reused = tally.called + tally.reused, 0

@@ -10,17 +10,19 @@ import os
 import time
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, cast
 
 from .._batch import checked as checked_limit
 from .._errors import UsageError
 from .._model import ChatModel
+from .._tracking_budget import BudgetTry
+from .._typed import OutputModel
 from ..batch._journal import Journal
 from ..batch._metrics import metrics_of
 from ..batch._prices import price_of
 from ..batch._progress import Progress
 from ..batch._progress import checked as checked_progress
-from ..batch._run import _check_caps, _fingerprint, _model, _report_path
+from ..batch._run import _asked, _check_caps, _fingerprint, _report_path
 from ..batch._tally import BatchSummary, Tally
 from ._book import Book
 from ._driver import Driver
@@ -100,8 +102,9 @@ class _Batch:
         max_concurrency: int = 50, progress: bool = False, report: Any = None, max_cost: float | None = None,
         max_tokens: int | None = None, prices: Any = None, retry_failed: bool = False, patience: float = 300.0,
         stop_after: int | None = 100, adaptive: bool = True, system: str | None = None, format: str | None = None,
-        metrics: Any = None,
+        metrics: Any = None, **of_jobs: Any,
     ) -> None:  # fmt: skip
+        _check_no_jobs(of_jobs)
         del ordered  # lines are in order here, whether that was asked for or not
         self._ours = False
         self._limiters: list[RayLimiter] = []
@@ -113,7 +116,7 @@ class _Batch:
         self.engine, self.items, self.retry_failed = engine, items, retry_failed
         self.max_cost, self.max_tokens = max_cost, max_tokens
         self.workers, concurrency = engine.per_worker(max_concurrency)
-        self.here = _here(model)
+        self.here, attempts = _here(model)
         price_of(self.here, prices, needed=max_cost is not None)
         actor_class(engine.ray_options)
         self.out = _out_path(out)
@@ -122,7 +125,7 @@ class _Batch:
         self.source = source_of(items, format)
         name = hashlib.sha256(f"{self.folder.absolute()} {os.getpid()} {time.time_ns()}".encode()).hexdigest()[:16]
         self.work = Work(
-            model=model if not isinstance(model, (str, ChatModel)) else self.here, name=name,
+            model=self.here if isinstance(model, (str, ChatModel, OutputModel)) else model, name=name, attempts=attempts,
             label=f"{self.here.provider}:{self.here.model}", fingerprint=_fingerprint(self.here, system),
             folder=str(self.folder.absolute()), limiter=engine.limiter, max_concurrency=concurrency, adaptive=adaptive,
             patience=patience, stop_after=stop_after, system=system, prices=prices,
@@ -188,7 +191,7 @@ class _Batch:
         driver._progress.end(driver.tally)
         summary = driver.tally.summary(
             driver.read, seconds=monotonic() - self.began, stopped=driver.stopped, reason=driver.reason,
-            again=tuple(sorted(driver.again)),
+            again=tuple(sorted(driver.again)), cost_omits=tuple(sorted(driver.omits)),
         )  # fmt: skip
         if self.report is not None:
             from ..batch._report import page
@@ -200,16 +203,26 @@ class _Batch:
 # ---- arguments
 
 
-def _here(model: Any) -> ChatModel:
-    """The model in this process: what is asked about prices, and what the journal knows it by."""
-    if isinstance(model, (str, ChatModel)):
-        found: ChatModel = _model(model)
+def _check_no_jobs(options: dict[str, Any]) -> None:
+    for name, value in options.items():
+        if value is not None:
+            raise UsageError(
+                f"{name}= is of a provider's batch API (via=), which needs no cluster: leave engine= away",
+                argument=name,
+            )
+
+
+def _here(model: Any) -> tuple[ChatModel, int]:
+    """The model in this process: what is asked about prices, and what the journal knows it by; and how often it asks for an
+    answer that fits its output type."""
+    if isinstance(model, (str, ChatModel, OutputModel)):
+        found, attempts = _asked(cast(Any, model))
         if found._config.http_client is not None:
             raise UsageError(
                 "an http_client does not travel to workers: give a function that makes the model there",
                 argument="model",
             )
-        return found
+        return _checked(found), attempts
     if not callable(model):
         raise UsageError(
             "model is a ChatModel, its name, such as 'openai:gpt-4o-mini', or a function that makes one, not "
@@ -217,9 +230,19 @@ def _here(model: Any) -> ChatModel:
             argument="model",
         )
     made: object = model()
-    if not isinstance(made, ChatModel):
+    if not isinstance(made, (ChatModel, OutputModel)):
         raise UsageError(f"the function model makes a ChatModel, not {type(made).__name__}", argument="model")
-    return made
+    found, attempts = _asked(cast(Any, made))
+    return _checked(found), attempts
+
+
+def _checked(model: ChatModel) -> ChatModel:
+    if any(isinstance(layer, BudgetTry) for layer in model._config.layers):
+        raise UsageError(
+            "a budget (with_budget) is kept in one process: give max_cost= or max_tokens=, which hold for all workers together",
+            argument="model",
+        )
+    return model
 
 
 def _out_path(out: Any) -> Path:

@@ -22,6 +22,7 @@ from ..batch._journal import Journal
 from ..batch._output import Nowhere
 from ..batch._prices import price_of
 from ..batch._progress import Progress
+from ..batch._run import _asked
 from ..batch._tally import Tally
 from ._fit import Apart, fitted, limited, whole
 from ._limiter import RayLimiter
@@ -43,6 +44,8 @@ class Work(msgspec.Struct, kw_only=True):
     stop_after: int | None
     system: str | None
     prices: Any
+    #: How often an answer that does not fit the output type is asked for, in all.
+    attempts: int = 1
 
 
 class Caps(msgspec.Struct, frozen=True):
@@ -67,6 +70,8 @@ class ShardEnd(msgspec.Struct, kw_only=True):
     tokens: int = 0
     cost: float = 0.0
     in_a_row: int = 0
+    #: What the cost leaves out, because it has no price.
+    omits: tuple[str, ...] = ()
 
 
 class Now(msgspec.Struct, frozen=True):
@@ -107,7 +112,7 @@ class ShardWorker:
     async def begin(self, beside: Apart | None) -> int:
         """Make the model, ready to be asked; the process's id."""
         work = self._work
-        made: ChatModel = work.model if isinstance(work.model, ChatModel) else work.model()
+        made: ChatModel = work.model if isinstance(work.model, ChatModel) else _asked(work.model())[0]
         if beside is not None:
             made = whole(made, beside)
         model = limited(fitted(made), work.name, work.limiter)
@@ -135,6 +140,7 @@ class ShardWorker:
         return ShardEnd(
             number=shard.number, tally=tally, read=run.read, again=again, stopped=run.stopped, reason=run.reason,
             error=failed, tokens=run._spent_tokens, cost=run._spent_cost, in_a_row=in_a_row,
+            omits=tuple(getattr(self._price, "omitted", ())),
         )  # fmt: skip
 
     async def _ran(self, run: Run) -> Exception | None:
@@ -182,6 +188,7 @@ class ShardWorker:
         return Options(
             ordered=False, max_concurrency=work.max_concurrency, max_cost=caps.cost, max_tokens=caps.tokens,
             price=self._price, patience=work.patience, stop_after=work.stop_after, system=work.system,
+            attempts=work.attempts,
         )  # fmt: skip
 
 
