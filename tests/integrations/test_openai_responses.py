@@ -21,6 +21,7 @@ from chatmodels._fold import fold
 from chatmodels._json import encode
 from chatmodels.dialects._base import events_of
 from chatmodels.dialects.openai_responses import OpenAIResponses
+from chatmodels.integrations._openai_light import LightAsyncOpenAI, LightOpenAI
 from chatmodels.integrations._openai_responses import ResponseWriter, response_of
 from chatmodels.integrations.openai import as_async_openai, as_openai
 
@@ -93,6 +94,16 @@ async def test_the_async_twin(brain: Brain) -> None:
         assert (await client.responses.create(model="m", input="Hi")).output_text == TEXT
         stream = await client.responses.create(model="m", input="Hi", stream=True)
         assert "".join([e.delta async for e in stream if e.type == "response.output_text.delta"]) == TEXT
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic"])
+async def test_without_the_sdk(brain: Brain, provider: str) -> None:
+    for client in (LightOpenAI(chat(brain, provider), False), LightAsyncOpenAI(chat(brain, provider), False)):
+        made = client.responses.create(input="Hi")
+        made = await made if asyncio.iscoroutine(made) else made
+        assert (made.output_text, made.status) == (TEXT, "completed")
+    with LightOpenAI(chat(brain, provider), False).responses.create(input="Hi", stream=True) as stream:
+        assert "".join(e.delta for e in stream if e.type == "response.output_text.delta") == TEXT
 
 
 def test_errors_and_what_only_openai_could_answer(brain: Brain) -> None:
@@ -213,7 +224,9 @@ def test_reasoning_goes_back_with_its_signature(stream: bool) -> None:
             said: list[Any] = [{"role": "user", "content": "look_up 'cat'"}]
             if stream:
                 with client.responses.stream(model="m", input=said, tools=[TOOL]) as got:
+                    done = [e.item for e in got if e.type == "response.output_item.done"]
                     first = got.get_final_response()
+                assert done[0].encrypted_content == first.output[0].encrypted_content
             else:
                 first = client.responses.create(model="m", input=said, tools=[TOOL])
             assert [i.type for i in first.output] == ["reasoning", "function_call"]

@@ -1,4 +1,4 @@
-"""The shape of the OpenAI SDK without it: `chat.completions.create` and `parse`, `models.list`, plain and streamed.
+"""The shape of the OpenAI SDK without it: `chat.completions.create` and `parse`, `responses.create`, `models.list`; streams too.
 
 Answers are `Light` objects: attributes all the way down, `model_dump()` for the plain data. Errors are ours.
 """
@@ -102,12 +102,12 @@ class _Part:
     def __init__(self, server: Server) -> None:
         self._server = server
 
-    def _asked(self, body: Wire) -> Asked:
+    def _asked(self, body: Wire, *, responses: bool = False) -> Asked:
         extra: Wire = body.pop("extra_body", None) or {}
         for name in ("extra_headers", "extra_query", "timeout"):
             if body.pop(name, None) is not None:
                 raise UsageError(f"{name} is set on the model here, not in a call", argument=name)
-        return self._server.asked({**body, **extra})
+        return self._server.asked({**body, **extra}, responses=responses)
 
     def stream(self, **body: Any) -> Any:
         """Not there without the SDK; `create(stream=True)` is."""
@@ -158,6 +158,29 @@ def _parsed(output: Output[Any], message: AIMessage, wire: Wire) -> Light:
     return light
 
 
+class _Responses(_Part):
+    def create(self, **body: Any) -> Any:
+        """The answer, with `.output_text`, or with `stream=True` its events."""
+        asked = self._asked(body, responses=True)
+        if asked.call.stream:
+            return LightStream(self._server.stream(asked))
+        return _with_text(*self._server.answer(asked))
+
+
+class _AsyncResponses(_Part):
+    async def create(self, **body: Any) -> Any:
+        """The answer, with `.output_text`, or with `stream=True` its events."""
+        asked = self._asked(body, responses=True)
+        if asked.call.stream:
+            return LightAsyncStream(self._server.astream(asked))
+        return _with_text(*(await self._server.aanswer(asked)))
+
+
+def _with_text(message: AIMessage, wire: Wire) -> Light:
+    parts = [part for item in wire["output"] for part in item.get("content") or ()]
+    return Light({**wire, "output_text": "".join(p["text"] for p in parts if p["type"] == "output_text")})
+
+
 class _Models(_Part):
     def list(self) -> Light:
         """The models: the one."""
@@ -181,6 +204,7 @@ class LightOpenAI:
     def __init__(self, model: ChatModel, pass_model: bool) -> None:
         server = Server(model, pass_model)
         self.chat = _Chat(_Completions(server))
+        self.responses = _Responses(server)
         self.models = _Models(server)
 
 
@@ -190,4 +214,5 @@ class LightAsyncOpenAI:
     def __init__(self, model: ChatModel, pass_model: bool) -> None:
         server = Server(model, pass_model)
         self.chat = _Chat(_AsyncCompletions(server))
+        self.responses = _AsyncResponses(server)
         self.models = _AsyncModels(server)

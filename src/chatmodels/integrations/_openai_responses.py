@@ -16,6 +16,7 @@ from chatmodels._errors import UsageError
 from chatmodels._events import (
     Event,
     PartDone,
+    PartInfo,
     ReasoningDelta,
     RefusalDelta,
     Start,
@@ -169,6 +170,8 @@ class _Open:
     def __init__(self, place: int, kind: str, item: Wire) -> None:
         self.place, self.kind, self.item = place, kind, item
         self.text = ""
+        self.signature: str | None = None
+        self.encrypted: str | None = None
 
 
 class ResponseWriter:
@@ -283,6 +286,14 @@ class ResponseWriter:
     def _reasoning(self, event: ReasoningDelta) -> list[Wire]:
         return self._delta(event.index, Reasoning(""), event.text)
 
+    def _info(self, event: PartInfo) -> list[Wire]:
+        """What the maker of the reasoning wants back: it is in the item when that is done."""
+        opened = self._items.get(event.index)
+        if opened is not None:
+            opened.signature = event.signature or opened.signature
+            opened.encrypted = event.encrypted or opened.encrypted
+        return []
+
     def _refusal(self, event: RefusalDelta) -> list[Wire]:
         return self._delta(event.index, Refusal(""), event.text)
 
@@ -315,7 +326,8 @@ def _filled(opened: _Open) -> Wire:
     if opened.kind == "call":
         return {**item, "type": "function_call", "arguments": text or "{}"}
     if opened.kind == "reasoning":
-        return {**item, "summary": [{"type": "summary_text", "text": text}] if text else []}
+        made = _reasoning(Reasoning(text, signature=opened.signature, encrypted=opened.encrypted), 0, None)
+        return {**made, "id": item["id"]}
     return {**item, "content": [{**item["content"][0], opened.kind: text}]}
 
 
@@ -337,4 +349,5 @@ _DELTAS: dict[type[Any], Callable[[ResponseWriter, Any], list[Wire]]] = {
     RefusalDelta: ResponseWriter._refusal,
     ToolCallDelta: ResponseWriter._call,
     PartDone: ResponseWriter._part,
+    PartInfo: ResponseWriter._info,
 }
