@@ -328,6 +328,8 @@ def test_interrupted_jobs_go_on_and_are_adopted(server: Server, tmp_path: Path) 
         run(jobs, texts(4), tmp_path / "o", via=None, poll=None)
     for job in jobs.jobs.values():
         job.ends = 0.0
+    with pytest.raises(UsageError, match="shorter than it was"):  # and loses no answer
+        run(jobs, texts(1), tmp_path / "o")
     summary = run(jobs, texts(4), tmp_path / "o")
     assert (summary.done, summary.jobs, summary.adopted, summary.again) == (4, 0, 2, ())
     assert len(jobs.jobs) == 2

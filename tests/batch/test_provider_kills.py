@@ -20,6 +20,8 @@ from .kills_provider import Runs, check, killed_at, killed_at_random, words, wri
 
 STEPS = [(when, step) for step in ("upload", "create", "status", "content") for when in ("before", "after")]
 
+AROUND = [("before", "create"), ("after", "create"), ("after", "list"), ("after", "status")]
+
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
@@ -42,7 +44,7 @@ def test_killed_at_each_step(server: Server, runs: Runs, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("provider", ["anthropic", "google", "mistral"])
 def test_killed_around_the_submission(server: Server, runs: Runs, tmp_path: Path, provider: str) -> None:
-    jobs = killed_at(server, runs, tmp_path, provider, [("before", "create"), ("after", "create"), ("after", "list")])
+    jobs = killed_at(server, runs, tmp_path, provider, AROUND)
     assert len(jobs.jobs) == 3
 
 

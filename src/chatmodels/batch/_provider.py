@@ -331,12 +331,13 @@ class ProviderRun(Run):
         else:
             await self._harvest(job, await ended(self, job))
 
-    def _back(self, job: Job, tries: dict[int, int], less: int) -> None:
-        """Nothing came of it: its items go back into line, as if they had not been in it where `less` is 1."""
+    def _back(self, job: Job, tries: dict[int, int], less: int, *, fetched: bool = False) -> None:
+        """Nothing more will come of it: its items go back into line, as if they had not been in it where `less` is 1."""
         if self._jobs.pop(job.label, None) is None:
             return
         left = {at: n - less for at, n in tries.items() if n > less}
-        self._note(lambda journal: self.book.over(journal, job.label, left))
+        if not (fetched and job.waiting):  # of a shorter input: what is not read now can be fetched later
+            self._note(lambda journal: self.book.over(journal, job.label, left))
         for position in list(job.waiting):
             self._disown(position)
         self.book.left.update(left)
@@ -469,7 +470,7 @@ class ProviderRun(Run):
             elif error is not None and not less:
                 del job.entries[entry.position]
                 self._settle_error(entry, error)
-        self._back(job, {at: entry.tries for at, entry in job.entries.items()}, less)
+        self._back(job, {at: entry.tries for at, entry in job.entries.items()}, less, fetched=True)
         if less:
             self._at_once = max(1, len(self._jobs))
             self._later(monotonic(), str(error))
