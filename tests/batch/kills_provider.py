@@ -31,6 +31,7 @@ from chatmodels.cli import main
 from chatmodels.prices import price_of
 from chatmodels import ChatModel, Usage
 _provider_job.GRACE = 0.1
+said = sys.argv[1]
 for name in ("openai:gpt-4o-mini", "anthropic:claude-haiku-4-5", "google:gemini-2.5-flash", "mistral:mistral-small"):
     ChatModel(name)._call("warm")
     price_of(Usage(input_tokens=1, output_tokens=1), *name.split(":")[::-1], batch=True)
@@ -38,6 +39,7 @@ for line in sys.stdin:
     pid = os.fork()
     if not pid:
         sys.stdin = open(os.devnull)
+        os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
         code = main(json.loads(line))
         sys.stderr.flush()
         os._exit(code)
@@ -55,12 +57,14 @@ MODELS = {
 class Runs:
     """Runs commands in forks of one warm process, one at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, said: Path) -> None:
+        """Their standard error goes to that file."""
+        self.said = said
         keys = {
             f"{name.upper()}_API_KEY": "k-canary" for name in ("openai", "anthropic", "gemini", "google", "mistral")
         }
         self._forks = subprocess.Popen(
-            [sys.executable, "-c", _FORKS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            [sys.executable, "-c", _FORKS, str(said)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             env={**os.environ, **keys, "PYTHONWARNINGS": "error"},
         )  # fmt: skip
         self.pid = 0
@@ -73,11 +77,11 @@ class Runs:
         self.pid = int(self._forks.stdout.readline() or 0)
         assert self.pid, "the process that forks has ended"
 
-    def kill(self) -> None:
+    def kill(self, number: int = signal.SIGKILL) -> None:
         while not self.pid:
             time.sleep(0.001)
         with suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
+            os.kill(self.pid, number)
 
     def ended(self) -> int:
         assert self._forks.stdout is not None
@@ -176,13 +180,13 @@ def check(jobs: JobsServer, folder: Path, count: int, *, ordered: bool = False) 
 def main() -> None:
     wanted, dice = int(sys.argv[1]), random.Random(int(sys.argv[2]) if len(sys.argv) > 2 else 1)
     made = batches = 0
-    runs = Runs()
-    with serving() as server:
+    with serving() as server, tempfile.TemporaryDirectory() as beside:
+        runs = Runs(Path(beside) / "said")
         while made < wanted:
             with tempfile.TemporaryDirectory() as folder:
                 made += killed_at_random(server, runs, Path(folder), dice, dice.randrange(1, 7))
             batches += 1
-    runs.close()
+        runs.close()
     print({"kills": made, "batches": batches})
 
 

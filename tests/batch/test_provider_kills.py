@@ -5,19 +5,16 @@ from __future__ import annotations
 import os
 import random
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from chatmodels.cli import main
-
 from ..servers import Server, serving
 from .jobs_server import JobsServer
 from .kills_provider import Runs, check, killed_at, killed_at_random, words, write
 
+MANY = int(os.environ.get("CHATMODELS_KILLS", "0"))
 STEPS = [(when, step) for step in ("upload", "create", "status", "content") for when in ("before", "after")]
 
 AROUND = [("before", "create"), ("after", "create"), ("after", "list"), ("after", "status")]
@@ -31,26 +28,26 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
-def runs() -> Iterator[Runs]:
-    made = Runs()
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
+    made = Runs(tmp_path_factory.mktemp("runs") / "said")
     yield made
     made.close()
 
 
 def test_killed_at_each_step(server: Server, runs: Runs, tmp_path: Path) -> None:
-    jobs = killed_at(server, runs, tmp_path, "openai", STEPS)
+    jobs = killed_at(server, runs, tmp_path, "openai", STEPS if MANY else STEPS[2:])
     assert len(jobs.jobs) == 3
 
 
-@pytest.mark.parametrize("provider", ["anthropic", "google", "mistral"])
+@pytest.mark.parametrize("provider", ["anthropic", "google", "mistral"] if MANY else ["anthropic"])
 def test_killed_around_the_submission(server: Server, runs: Runs, tmp_path: Path, provider: str) -> None:
     jobs = killed_at(server, runs, tmp_path, provider, AROUND)
     assert len(jobs.jobs) == 3
 
 
 def test_killed_at_random(server: Server, runs: Runs, tmp_path: Path) -> None:
-    """CHATMODELS_KILLS=300 for more."""
-    wanted, made, dice = int(os.environ.get("CHATMODELS_KILLS", "6")), 0, random.Random(3)
+    """CHATMODELS_KILLS=300 for more, here and above."""
+    wanted, made, dice = MANY or 3, 0, random.Random(3)
     for n in range(wanted):
         if made >= wanted:
             break
@@ -60,21 +57,17 @@ def test_killed_at_random(server: Server, runs: Runs, tmp_path: Path) -> None:
     assert made
 
 
-def test_ctrl_c_leaves_jobs_running_and_says_so(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "k")
+def test_ctrl_c_leaves_jobs_running_and_says_so(server: Server, runs: Runs, tmp_path: Path) -> None:
     jobs = JobsServer(server, "openai", takes=1000.0)
     write(tmp_path, 4)
-    command = [sys.executable, "-m", "chatmodels", *words(jobs, tmp_path)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    runs.start(words(jobs, tmp_path))
     jobs.route.wait_for_requests(4, 20)
-    process.send_signal(signal.SIGINT)
-    said = process.communicate(timeout=20)[1]
-    assert process.returncode == 130
-    assert "no more jobs are submitted; 1 go on at the provider (batch_" in said
+    runs.kill(signal.SIGINT)
+    assert runs.ended() == 130
+    assert "no more jobs are submitted; 1 go on at the provider (batch_" in runs.said.read_text()
     for job in jobs.jobs.values():
         job.ends = 0.0
-    assert main(words(jobs, tmp_path)) == 0
+    runs.start(words(jobs, tmp_path))
+    assert runs.ended() == 0
     check(jobs, tmp_path, 4)
     assert len(jobs.jobs) == 1
