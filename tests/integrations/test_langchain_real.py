@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("langchain_openai")
 pytest.importorskip("langchain_anthropic")
 
+import trio
 from langchain_anthropic import ChatAnthropic
 from langchain_openai import ChatOpenAI
 from pydantic import BaseModel
@@ -88,3 +89,30 @@ def test_cut_streams_errors_and_silence(brain: Brain) -> None:
         quiet = from_langchain(openai(server.route(silent()).url)).with_timeouts(total=0.1)
         with pytest.raises(cm.DeadlineError):
             asyncio.run(quiet.ainvoke("Hi"))
+
+
+def test_a_call_that_is_cancelled_leaves() -> None:
+    with serving() as server:
+        route = server.route(silent())
+        model = from_langchain(openai(route.url))
+
+        async def ask() -> None:
+            task = asyncio.create_task(model.ainvoke("Hi"))
+            await asyncio.to_thread(route.wait_for_requests, 1)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+        asyncio.run(ask())
+        route.wait_left()
+
+        async def ask_in_trio(call: Any) -> None:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(call)
+                await trio.to_thread.run_sync(route.wait_for_requests, len(route.left) + 1)
+                nursery.cancel_scope.cancel()
+
+        trio.run(ask_in_trio, lambda: model.ainvoke("Hi"))
+        route.wait_left(2)
+        trio.run(ask_in_trio, lambda: model.astream("Hi").until_done())
+        route.wait_left(3)

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from chatmodels._async import in_thread, in_trio
+from chatmodels._async import in_trio
 from chatmodels._call import HTTPResponse
 from chatmodels._errors import ChatModelError, DeadlineError, ProviderError, UsageError
 from chatmodels._flow import Open, Send
@@ -75,18 +75,15 @@ class LangChainTransport:
 
     async def asend(self, effect: Send) -> HTTPResponse:
         """`send` in the async world."""
-        if in_trio():
-            return await in_thread(self.send, effect)
         runnable, asked = self._asked(effect.request.body)
         call = within(runnable.ainvoke(**asked), effect.deadline, None, "total", _ours)
         return _response(await in_the_loop(call))
 
     async def aopen(self, effect: Open) -> Any:
         """`open` in the async world."""
-        if in_trio():
-            return ThreadedOpened(self.open(effect))
         runnable, asked = self._asked(effect.request.body, stream=True)
-        return PumpedStream(_lines(runnable.astream(**asked)), starter(), _ours)
+        opened = PumpedStream(_lines(runnable.astream(**asked)), starter(), _ours)
+        return ThreadedOpened(opened) if in_trio() else opened
 
 
 class LangChainOpened:

@@ -58,9 +58,8 @@ class PydanticAITransport:
 
     async def aopen(self, effect: Open) -> Any:
         """`open` in the async world."""
-        if in_trio():
-            return ThreadedOpened(self.open(effect))
-        return PumpedStream(_lines(self._model, self._asked(effect.request.body)), starter(), _ours)
+        opened = PumpedStream(_lines(self._model, self._asked(effect.request.body)), starter(), _ours)
+        return ThreadedOpened(opened) if in_trio() else opened
 
     def _asked(self, body: bytes) -> dict[str, Any]:
         """The arguments of the request."""
