@@ -144,7 +144,7 @@ class ProviderRun(Run):
 
     def left_alone(self) -> bool:
         """Is no job to be submitted any more?"""
-        return self.stopped is not None or self._in_real_time
+        return self.stopped is not None or self._stop_then is not None or self._in_real_time
 
     # -- items
 
@@ -199,7 +199,7 @@ class ProviderRun(Run):
             return
         while self._ready:
             self._weigh(self._ready.popleft())
-        while self.stopped is None and not self._in_real_time and self._cut():
+        while not self.left_alone() and self._cut():
             pass
 
     def _weigh(self, entry: Entry) -> None:
@@ -253,8 +253,7 @@ class ProviderRun(Run):
     def _within_caps(self, pile: Pile) -> int:
         """How many items may go, when all under way cost what those before have cost."""
         count = min(len(pile), self.via.size)
-        flying = self.in_flight()
-        known = self.tally.called
+        flying, known = self.in_flight(), self._answers + self.tally.reused
         caps = (
             ("max_tokens", self.options.max_tokens, self._spent_tokens),
             ("max_cost", self.options.max_cost, self._spent_cost),
