@@ -6,7 +6,7 @@ and of the next one. When a deadline nears, the jobs are withdrawn and the run g
 
 from __future__ import annotations
 
-import sys
+import logging
 from collections.abc import Callable, Coroutine
 from itertools import islice
 from time import monotonic, time
@@ -28,6 +28,8 @@ from ._ledger import Entry, Note, Told
 from ._pile import Pile, Piles
 from ._provider_job import Job, Refused, claimed, ended, new_job, noted, results, submitted
 from ._purse import Purse
+
+log = logging.getLogger("chatmodels")
 
 #: An item that expired, was cancelled or is missing from the results is submitted again so many times.
 AGAIN = 3
@@ -126,6 +128,8 @@ class ProviderRun(Run):
             self._stop_then = self._stop_then or (stopped, reason)
             return
         super().stop(stopped, reason, error)
+        if self.left_running and self.reason == reason:
+            self.reason = f"{reason}; {len(self.left_running)} jobs go on at the provider"
 
     # -- what a job's life asks
 
@@ -414,7 +418,7 @@ class ProviderRun(Run):
             self._fetching -= 1
         self._close(job, status)
         if self._stop_then is not None and not self._fetching:
-            super().stop(*self._stop_then)
+            self.stop(*self._stop_then)
 
     async def _results(self, job: Job, lines: list[Line]) -> None:
         taken = Taken(id=job.id or "", provider=self.plan.dialect.provider, model="", count=len(job.tries))
@@ -499,7 +503,7 @@ class ProviderRun(Run):
         self._in_real_time = True
         if self._journal is not None:
             await noted(self, self.book.went_live)
-        sys.stderr.write("\nthe deadline is near: what the provider has not answered is asked in real time\n")
+        log.warning("the deadline is near: what the provider has not answered is asked in real time")
         for entry in self._piles.all():
             entry.tries = 0
             self._ready.append(entry)
