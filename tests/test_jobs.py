@@ -347,3 +347,38 @@ def test_recorded_jobs_are_read() -> None:
                 read += 1
     assert read >= 8
     assert set(APIS) >= {"openai", "anthropic", "google", "mistral"}
+
+
+@pytest.mark.parametrize(
+    ("provider", "pages", "second"),
+    [
+        (
+            "openai",
+            [{"data": [{**CREATED, "id": "b2"}], "has_more": True}, {"data": [{**CREATED, "id": "b1"}], "has_more": False}],
+            "/batches?limit=100&after=b2",
+        ),
+        (
+            "anthropic",
+            [{"data": [{**anthropic(), "id": "b2"}], "has_more": True}, {"data": [{**anthropic(), "id": "b1"}]}],
+            "/messages/batches?limit=100&after_id=b2",
+        ),
+        (
+            "google",
+            [{"operations": [{**google("RUNNING"), "name": "b2"}], "nextPageToken": "t/2"}, {"operations": [{"name": "b1"}]}],
+            "/v1beta/batches?pageSize=100&pageToken=t%2F2",
+        ),
+        (
+            "mistral",
+            [{"data": [{"id": "b2", "status": "QUEUED"}] * 100}, {"data": [{"id": "b1", "status": "SUCCESS"}]}],
+            "/batch/jobs?page=1&page_size=100",
+        ),
+    ],
+)  # fmt: skip
+def test_the_list_is_read_page_by_page(server: Server, provider: str, pages: list[Any], second: str) -> None:
+    route = server.route(*(plain(page) for page in pages))
+    found = jobs(provider, route).list(limit=1000)
+    assert (found[0].id, found[-1].id, len(found)) == ("b2", "b1", 101 if provider == "mistral" else 2)
+    assert route.requests[1].target.endswith(second)
+    one = server.route(*(plain(page) for page in pages))
+    assert [job.id for job in jobs(provider, one).list(limit=1)] == ["b2"]
+    assert len(one.requests) == 1
