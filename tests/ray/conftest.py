@@ -10,9 +10,12 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+HERE = Path(__file__).parent
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -68,6 +71,14 @@ class Counting(ThreadingHTTPServer):
         self.refuses: set[str] = set()
         self.status = 200
         self.answer = ""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A cluster takes a minute: these are a step of their own, and run when they are named."""
+    if not any("ray" in str(name) for name in config.args):
+        for item in items:
+            if item.path.is_relative_to(HERE):
+                item.add_marker(pytest.mark.skip(reason="say pytest tests/ray"))
 
 
 @pytest.fixture(scope="session")
