@@ -94,7 +94,10 @@ class Run:
         self._ready: deque[Entry] = deque()
         self._flights: dict[bytes, list[Entry]] = {}
         self._tasks: set[Task] = set()
-        self._open = self._unsafe = self._in_a_row = self.read = 0
+        self._open: int = 0
+        self._unsafe: int = 0
+        self._in_a_row: int = 0
+        self.read: int = 0
         self._all_read = self._waking = self._over = self._wanting = False
         self._spent_tokens, self._spent_cost = journal.spent if journal is not None else (0, 0.0)
         self._answers = 0

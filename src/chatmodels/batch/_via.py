@@ -13,7 +13,7 @@ from ..prices import Prices
 from ..prices import price_of as listed
 from ._jobbook import JobBook, check_no_jobs
 from ._journal import Journal
-from ._provider import Via
+from ._provider_items import Via
 
 #: Items, and bytes, of a job where nothing else is said: what is in memory is a few times as much.
 SIZE, BYTES = 10_000, 64_000_000
