@@ -46,6 +46,7 @@ class Driver:
         self._not_before: dict[int, tuple[float, float]] = {}
         self._given: dict[int, int] = {}
         self._new: set[int] = set()
+        self._parted: set[int] = set()
         self._open: dict[int, Tally | None] = {}
         self._ended: dict[int, bool] = {}
         self._written = 0
@@ -239,6 +240,7 @@ class Driver:
                 self.stop("error", str(error), error)
             return
         shard.losses += 1
+        self._parted.discard(shard.number)
         if shard.losses >= LOSSES:
             text = f"shard {shard.number} (items {shard.first} to {shard.first + len(shard.items) - 1}) has lost {LOSSES} workers"
             error = ChatModelError(f"{text}, the last with {lost}; is there enough memory?")
@@ -255,7 +257,8 @@ class Driver:
             self.stop("error", str(error), error)
             return
         self._purse.settle(shard.number, end.cost, end.tokens)
-        self.again.update(end.again)
+        if shard.number not in self._parted:  # there they were noted, and left unsent
+            self.again.update(end.again)
         self.omits.update(end.omits)
         tally = end.tally
         if shard.number in self._new and self._given[shard.number] > 1:  # "earlier" was earlier in this run
@@ -281,6 +284,7 @@ class Driver:
     def _at_cap(self, member: Member, shard: Shard) -> None:
         """Its share is spent. From now on one worker at a time has all that is left."""
         self._returned.append(shard)
+        self._parted.add(shard.number)
         self._tight = True
         if member.alone and self.stopped is None:
             self.stop(*self._purse.worded())
