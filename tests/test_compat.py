@@ -159,16 +159,28 @@ def test_tracebacks_show_the_script_alone(code: str, line: int, tmp_path: Path) 
     assert f'script.py", line {line}' in done.stderr
 
 
-def test_it_refuses_where_the_real_package_is(tmp_path: Path) -> None:
+def test_the_real_package_stands_aside_and_is_left_alone_once_loaded(tmp_path: Path) -> None:
     real = tmp_path / "site" / "langchain"
-    real.mkdir(parents=True)
+    (real / "schema").mkdir(parents=True)
     (real / "__init__.py").write_text("print('the real one')\n")
-    name = script(tmp_path, "print('not run')")
-    done = run(name, cwd=tmp_path, PYTHONPATH=os.pathsep.join([str(real.parent), os.environ.get("PYTHONPATH", "")]))
-    assert (done.returncode, done.stdout) == (1, "")
-    assert "langchain" in done.stderr
+    (real / "schema" / "runnable.py").write_text("print('the real one')\n")
+    path = os.pathsep.join([str(real.parent), os.environ.get("PYTHONPATH", "")])
+    ours = script(tmp_path, "from langchain.schema import HumanMessage\nprint(HumanMessage.__module__)")
+    assert run(ours, cwd=tmp_path, PYTHONPATH=path).stdout == "chatmodels._messages\n"
+    lacking = run(script(tmp_path, "import langchain.schema.runnable"), cwd=tmp_path, PYTHONPATH=path)
+    assert lacking.stdout == ""
+    assert "chatmodels.compat has no runnable in langchain.schema" in lacking.stderr
+    late = "import langchain\nfrom chatmodels.compat import install\ninstall()"
+    done = subprocess.run(
+        [sys.executable, "-c", late],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "the real one\n"
+    assert "RealPackageLoaded" in done.stderr
     assert "chatmodels.chat_models import ChatOpenAI" in done.stderr
-    assert "Traceback" not in done.stderr
 
 
 def test_other_processes_see_nothing(tmp_path: Path) -> None:

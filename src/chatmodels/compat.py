@@ -1,13 +1,13 @@
 """Run a script of 2023 unchanged: `python -m chatmodels.compat script.py [arguments]`.
 
 It provides `langchain.chat_models`, `langchain.schema`, `langchain.callbacks`, `langchain.prompts`, `langchain.chains` and what
-else of that time chatmodels has, for this process only. Where the real package is installed it refuses: the two never mix.
+else of that time chatmodels has, for this process only, also where the real package is installed. Where that is loaded already it
+refuses: the two never mix.
 """
 
 from __future__ import annotations
 
 import builtins
-import importlib.util
 import os
 import sys
 from collections.abc import Callable
@@ -71,19 +71,20 @@ _RENAMED = {
 }
 
 
-class RealPackageInstalled(ImportError):
-    """The real package is there: scripts should use it, or be run where it is not."""
+class RealPackageLoaded(ImportError):
+    """The real package is loaded: this process has to go on with it."""
 
 
 def install() -> None:
-    """Provide the 2023 modules in this process. Raises `RealPackageInstalled` where the real package can be imported."""
+    """Provide the 2023 modules in this process, in the place of the real package where that is installed. Raises
+    `RealPackageLoaded` where it has been imported."""
     loaded = sys.modules.get("langchain")
     if loaded is not None and getattr(loaded, "__chatmodels__", False):
         return
-    if loaded is not None or importlib.util.find_spec("langchain") is not None:
-        raise RealPackageInstalled(
-            "the real `langchain` package is installed here, and chatmodels.compat does not take its place. "
-            "Run this in an environment without it, or change the imports: `from chatmodels.chat_models import ChatOpenAI`."
+    if loaded is not None:
+        raise RealPackageLoaded(
+            "the real `langchain` package has been imported here. Call chatmodels.compat.install() before that, or change the "
+            "imports: `from chatmodels.chat_models import ChatOpenAI`."
         )
     for name, homes in MODULES.items():
         sys.modules[name] = _module(name, homes)
@@ -168,7 +169,7 @@ def main(arguments: list[str] | None = None) -> None:
         raise SystemExit(2)
     try:
         install()
-    except RealPackageInstalled as error:
+    except RealPackageLoaded as error:
         sys.stderr.write(f"chatmodels.compat: {error}\n")
         raise SystemExit(1) from None
     run(script, given)
