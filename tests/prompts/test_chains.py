@@ -7,7 +7,6 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -186,7 +185,6 @@ print((chat_prompt | chat | StrOutputParser()).invoke(values), isinstance(chat_p
 """
 
 
-@pytest.mark.skipif(find_spec("langchain") is not None, reason="the real package is installed: compat steps aside")
 def test_a_script_of_2023(page: Page, tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(SCRIPT_2023)
     done = subprocess.run(

@@ -7,7 +7,6 @@ import io
 import os
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from threading import Timer
 from time import monotonic
@@ -142,7 +141,6 @@ print(HumanInputChatModel(message_func=lambda messages: None)([HumanMessage(cont
 """
 
 
-@pytest.mark.skipif(find_spec("langchain") is not None, reason="the real package is installed: compat steps aside")
 def test_a_script_of_2023_finds_them(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
