@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, 
 from typing import Any, Literal, Protocol, cast
 
 from ._async import Task, lock, mailbox, semaphore, spawn
+from ._checks import whole
 from ._drive import arun, run
 from ._errors import BatchError, UsageError
 from ._flow import Flow
@@ -42,10 +43,7 @@ def checked(max_concurrency: Any, errors: Any = "raise") -> int:
     """The limit, when both arguments are good."""
     if errors not in ("raise", "return"):
         raise UsageError(f"errors is 'raise' or 'return', not {errors!r}", argument="errors")
-    if not isinstance(max_concurrency, int) or isinstance(max_concurrency, bool) or max_concurrency < 1:
-        text = f"max_concurrency is a whole number, 1 or more; got {max_concurrency!r}"
-        raise UsageError(text, argument="max_concurrency")
-    return max_concurrency
+    return whole("max_concurrency", max_concurrency)
 
 
 def _iterable(inputs: Any) -> Iterable[Any]:

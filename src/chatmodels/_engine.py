@@ -25,6 +25,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from ._checks import whole
 from ._engine_jobs import Job, Opening, Piece, Pool
 from ._engine_run import Runner
 from ._engine_sockets import hang_up, sockets_at
@@ -205,11 +206,7 @@ def _guard_http(p: Any) -> None:
 
 def _count(options: Mapping[str, Any], name: str, default: int) -> int:
     value = options.get(name)
-    if value is None:
-        return default
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise UsageError(f"{name} must be a whole number above 0, not {value!r}", argument=name)
-    return value
+    return default if value is None else whole(name, value)
 
 
 def _assign(params: Any, dotted: str, value: Any) -> None:

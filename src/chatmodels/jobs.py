@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ._call import Call
+from ._checks import whole
 from ._drive import arun, run
 from ._errors import ChatModelError, DeadlineError, UsageError
 from ._flow import NOW, Flow, Sleep
@@ -135,11 +136,11 @@ class Jobs:
         >>> Jobs(ChatOpenAI()).list(limit=1)  # doctest: +SKIP
         (JobInfo(id='batch_1', state='done', label='translations', count=2, made=1790000000.0),)
         """
-        return run(self._api.listed(self._model._own_plan(), None, _limit(limit)))
+        return run(self._api.listed(self._model._own_plan(), None, whole("limit", limit)))
 
     async def alist(self, *, limit: int = 100) -> Sequence[JobInfo]:
         """`list` in the async world."""
-        return await arun(self._api.listed(self._model._own_plan(), None, _limit(limit)))
+        return await arun(self._api.listed(self._model._own_plan(), None, whole("limit", limit)))
 
     def cancel(self, job: Job | str) -> JobStatus:
         """Stop a job. What was answered by then can still be fetched, and is paid."""
@@ -153,12 +154,6 @@ class Jobs:
         if isinstance(job, Job):
             return job
         return Job(id=_id(job), provider=self._model.provider, model=self._model.model, count=0)
-
-
-def _limit(limit: Any) -> int:
-    if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
-        raise UsageError(f"limit is a whole number, 1 or more; got {limit!r}", argument="limit")
-    return limit
 
 
 def _id(job: Job | str) -> str:

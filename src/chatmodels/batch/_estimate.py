@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from .._checks import whole
 from .._errors import UsageError
 from ._items import items_in
 from ._record import BatchRecord
@@ -56,8 +57,7 @@ def estimate_batch(model: Any, items: Any, *, sample: int = 20, **options: Any) 
 
     >>> print(estimate_batch("openai:gpt-4o-mini", "in.jsonl"))  # doctest: +SKIP
     """
-    if not isinstance(sample, int) or sample < 2:
-        raise UsageError(f"sample is a whole number, 2 or more; got {sample!r}", argument="sample")
+    whole("sample", sample, least=2)
     if items == "-" or not (hasattr(items, "__len__") or hasattr(items, "__fspath__")):
         raise UsageError("an estimate reads the items twice: give a list, or the path of a file", argument="items")
     given = options.pop("format", None)
@@ -92,7 +92,7 @@ def _reckoned(records: list[BatchRecord], count: int, limit: int) -> Estimate:
 
 
 def _range(values: list[Any], count: int) -> Range:
-    """The total of `count` values of which these are a sample."""
+    """The total of `whole` values of which these are a sample."""
     if not values:
         return Range(0.0, 0.0, math.inf)
     n = len(values)

@@ -94,13 +94,6 @@ def seconds(ttl: Any, argument: str = "ttl") -> float | None:
     return float(ttl)
 
 
-def entries(count: Any, argument: str = "max_entries") -> int:
-    """A bound: a whole number, 1 or more."""
-    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-        raise UsageError(f"{argument} is a whole number, 1 or more; got {count!r}", argument=argument)
-    return count
-
-
 class Flight:
     """A call that is under way. Threads and tasks of any event loop wait for it."""
 

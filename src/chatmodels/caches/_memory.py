@@ -7,7 +7,8 @@ from collections import OrderedDict
 from time import monotonic
 from typing import Any, ClassVar, Self
 
-from ._base import Cache, after_fork, entries, seconds
+from .._checks import whole
+from ._base import Cache, after_fork, seconds
 
 
 class InMemoryCache(Cache):
@@ -21,7 +22,7 @@ class InMemoryCache(Cache):
     instant: ClassVar[bool] = True
 
     def __init__(self, max_entries: int = 10_000, *, ttl: float | None = None) -> None:
-        self._most = entries(max_entries)
+        self._most = whole("max_entries", max_entries)
         self._ttl = seconds(ttl)
         self._held: OrderedDict[str, tuple[bytes, float | None]] = OrderedDict()
         self._vectors: dict[str, OrderedDict[str, bytes]] = {}

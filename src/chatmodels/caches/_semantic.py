@@ -12,8 +12,9 @@ from math import isfinite, sqrt
 from operator import mul
 from typing import Any, ClassVar, Self
 
+from .._checks import whole
 from .._errors import UsageError
-from ._base import Cache, entries
+from ._base import Cache
 from ._memory import InMemoryCache
 
 
@@ -50,7 +51,7 @@ class SemanticCache(Cache):
         self._embedding = embedding
         self._threshold = float(threshold)
         self._store = InMemoryCache() if store is None else store
-        self._most = entries(max_entries)
+        self._most = whole("max_entries", max_entries)
 
     def __repr__(self) -> str:
         return f"SemanticCache(threshold={self._threshold}, store={self._store!r})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from .._breaker import Breaker
+from .._checks import whole_or_none
 from .._errors import UsageError
 from .._fallback import DEFAULT, Fallback
 from .._fallback_other import Other
@@ -42,9 +43,9 @@ def hedge_layer(model: Any, after: Any, other: Any, most: Any) -> Hedge:
 def limits_layer(model: Any, requests: Any, tokens: Any, concurrency: Any, shared: Any) -> Limits:
     """The layer of `with_limits`."""
     numbers = {
-        "requests_per_minute": _number("requests_per_minute", requests),
-        "tokens_per_minute": _number("tokens_per_minute", tokens),
-        "max_concurrency": _number("max_concurrency", concurrency),
+        "requests_per_minute": whole_or_none("requests_per_minute", requests),
+        "tokens_per_minute": whole_or_none("tokens_per_minute", tokens),
+        "max_concurrency": whole_or_none("max_concurrency", concurrency),
     }
     if shared is None:
         return Limits(Limiter(**numbers))
@@ -72,11 +73,3 @@ def _model(given: Any, argument: str) -> ChatModel:
             argument=argument,
         )
     return made
-
-
-def _number(name: str, value: Any) -> int | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise UsageError(f"{name} is a whole number, 1 or more; got {value!r}", argument=name)
-    return value

@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from .._errors import OutputError, UsageError
+from .._checks import whole
+from .._errors import OutputError
 from .._inputs import buffer_string, messages_of
 from .._messages import AIMessage, HumanMessage, Message, SystemMessage
 from ._turns import groups_of, is_system, opens_turn
@@ -55,8 +56,7 @@ async def asummarize_messages(messages: Any, model: Any, *, keep_turns: int = 2,
 
 
 def _job(messages: Any, keep_turns: int, prompt: str) -> _Job | None:
-    if isinstance(keep_turns, bool) or not isinstance(keep_turns, int) or keep_turns < 0:
-        raise UsageError(f"keep_turns is a whole number, 0 or more; got {keep_turns!r}", argument="keep_turns")
+    whole("keep_turns", keep_turns, least=0)
     given = messages_of(messages)
     starts = [g.places[0] for g in groups_of(given) if opens_turn(given[g.places[0]])]
     if len(starts) <= keep_turns:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from inspect import iscoroutine
 from typing import Any, Literal, TypeAlias, cast
 
+from .._checks import whole_or_none
 from .._errors import UsageError
 from .._inputs import messages_of
 from .._messages import Message
@@ -83,9 +84,8 @@ def _number(count: Any) -> int:
 def _check(max_tokens: Any, max_turns: Any, strategy: Any) -> None:
     if max_tokens is None and max_turns is None:
         raise UsageError("give max_tokens or max_turns, or both", argument="max_tokens")
-    for name, value in (("max_tokens", max_tokens), ("max_turns", max_turns)):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-            raise UsageError(f"{name} is a whole number, 1 or more; got {value!r}", argument=name)
+    whole_or_none("max_tokens", max_tokens)
+    whole_or_none("max_turns", max_turns)
     if strategy not in ("last", "first"):
         raise UsageError(f"strategy is 'last' or 'first'; got {strategy!r}", argument="strategy")
 

@@ -13,6 +13,7 @@ from time import monotonic
 from typing import Any, cast
 
 from .._batch import checked as checked_limit
+from .._checks import whole, whole_or_none
 from .._errors import UsageError
 from .._model import ChatModel
 from .._tracking_budget import BudgetTry
@@ -58,18 +59,15 @@ class RayEngine:
         address: str | None = None,
         **ray_options: Any,
     ) -> None:
-        numbers = {"workers": workers, "shard_size": shard_size, "max_concurrency": max_concurrency}
-        for name, value in numbers.items():
-            good = isinstance(value, int) and not isinstance(value, bool) and value >= 1
-            if not good and (value is not None or name == "workers"):
-                raise UsageError(f"{name} is a whole number, 1 or more; got {value!r}", argument=name)
         if limiter is not None and not isinstance(limiter, RayLimiter):
             raise UsageError(
                 f"limiter is a chatmodels.ray.RayLimiter, not {type(limiter).__name__}; limits in Redis are the model's: "
                 "model.with_limits(..., shared='redis://...')",
                 argument="limiter",
             )
-        self.workers, self.shard_size, self.max_concurrency = workers, shard_size, max_concurrency
+        self.workers = whole("workers", workers)
+        self.shard_size = whole_or_none("shard_size", shard_size)
+        self.max_concurrency = whole_or_none("max_concurrency", max_concurrency)
         self.limiter, self.address, self.ray_options = limiter, address, ray_options
 
     def __repr__(self) -> str:

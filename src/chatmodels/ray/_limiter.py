@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+from .._checks import whole_or_none
 from .._drive import arun
-from .._errors import ChatModelError, UsageError
+from .._errors import ChatModelError
 from .._flow import NOW, Ask, Flow
 from .._limits import Limits
 from .._limits_book import Book, Ticket
@@ -125,13 +126,9 @@ class RayLimiter:
         max_concurrency: int | None = None,
     ) -> None:
         self.name = name
-        self.requests_per_minute = requests_per_minute
-        self.tokens_per_minute = tokens_per_minute
-        self.max_concurrency = max_concurrency
-        for limit in ("requests_per_minute", "tokens_per_minute", "max_concurrency"):
-            value = getattr(self, limit)
-            if value is not None and (not isinstance(value, int) or value < 1):
-                raise UsageError(f"{limit} is a whole number, 1 or more; got {value!r}", argument=limit)
+        self.requests_per_minute = whole_or_none("requests_per_minute", requests_per_minute)
+        self.tokens_per_minute = whole_or_none("tokens_per_minute", tokens_per_minute)
+        self.max_concurrency = whole_or_none("max_concurrency", max_concurrency)
         self.expected = 0.0
         self._actor: Any = None
         self._client: Client | None = None

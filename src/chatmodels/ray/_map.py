@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from .._cache_key import question_of
 from .._call import Call
+from .._checks import whole
 from .._errors import ChatModelError, UsageError
 from .._json import is_array, is_object
 from .._messages import AIMessage, Message
@@ -52,9 +53,8 @@ def map_messages(
     """
     if errors not in ("record", "raise"):
         raise UsageError(f"errors is 'record' or 'raise', not {errors!r}", argument="errors")
-    for name, value in (("max_concurrency", max_concurrency), ("batch_size", batch_size)):
-        if not isinstance(value, int) or value < 1:
-            raise UsageError(f"{name} is a whole number, 1 or more; got {value!r}", argument=name)
+    whole("max_concurrency", max_concurrency)
+    whole("batch_size", batch_size)
     library("ray.data")
     given = {
         "answers": Answers.of(model, settings, max_concurrency, limiter),

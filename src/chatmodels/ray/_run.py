@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from .._checks import whole
 from .._errors import UsageError
 from .._json import dumps_text, is_object, loads
 from .._model import ChatModel
@@ -108,8 +109,7 @@ class ShardWorker:
 
 def _prepared(folder: Path, items: Any, about: dict[str, Any], model: ChatModel | str) -> Path:
     """The file of items; rows are written into one. The folder is made, or is seen to hold this very run."""
-    if not isinstance(about["shard_size"], int) or about["shard_size"] < 1:
-        raise UsageError(f"shard_size is a whole number, 1 or more; got {about['shard_size']!r}", argument="shard_size")
+    whole("shard_size", about["shard_size"])
     source = Path(items).absolute() if isinstance(items, (str, Path)) else folder / "items.jsonl"
     if isinstance(items, (str, Path)) and not source.is_file():
         raise UsageError(f"there is no file {source}", argument="items")

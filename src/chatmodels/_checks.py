@@ -1,0 +1,24 @@
+"""Checks of arguments that several doors share. Each names the argument and what it may be."""
+
+from __future__ import annotations
+
+from operator import index
+from typing import Any
+
+from ._errors import UsageError
+
+
+def whole(argument: str, value: Any, least: int = 1) -> int:
+    """A whole number, `least` or more (numpy's too, no bool); else a `UsageError`."""
+    try:
+        number = -1 if isinstance(value, bool) else index(value)
+    except TypeError:
+        number = -1
+    if number < least:
+        raise UsageError(f"{argument} is a whole number, {least} or more; got {value!r}", argument=argument)
+    return number
+
+
+def whole_or_none(argument: str, value: Any, least: int = 1) -> int | None:
+    """`whole`, or None for no limit."""
+    return None if value is None else whole(argument, value, least)
