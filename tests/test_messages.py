@@ -230,7 +230,11 @@ def test_calls_are_parts_of_the_content() -> None:
 
 @pytest.mark.parametrize(
     ("content", "calls", "words"),
-    [("", 5, "a list of dicts"), ("", ["x"], "holds dicts"), ([ToolCall("c", "f", {})], [ToolCall("d", "f", {})], "already")],
+    [
+        ("", 5, "a list of dicts"),
+        ("", ["x"], "holds dicts"),
+        ([ToolCall("c", "f", {})], [ToolCall("d", "f", {})], "already"),
+    ],
 )
 def test_wrong_calls_beside_the_content(content: Any, calls: Any, words: str) -> None:
     with pytest.raises(UsageError, match=words) as raised:
