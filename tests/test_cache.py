@@ -391,6 +391,39 @@ def test_one_cache_for_all_and_who_may_differ(server: Server) -> None:
     assert not model.with_cache(own).with_cache(False)("hi").from_cache
 
 
+def test_the_cache_of_every_model_can_be_set_as_in_2023(server: Server, tmp_path: Any) -> None:
+    from chatmodels.cache import InMemoryCache as InMemory2023
+    from chatmodels.cache import SQLiteCache as SQLite2023
+
+    assert chatmodels.llm_cache is None
+    route = server.route(BOTH)
+    model = chat(route)
+    for mine in (InMemory2023(), SQLite2023(database_path=str(tmp_path / "answers.db"))):
+        chatmodels.llm_cache = mine
+        assert chatmodels.llm_cache is mine
+        assert get_llm_cache() is mine
+        assert [model("hi").from_cache for _ in range(2)] == [False, True]
+        assert not model.with_cache(False)("hi").from_cache
+    with pytest.raises(UsageError, match="parentheses"):
+        chatmodels.llm_cache = InMemoryCache  # type: ignore[assignment]
+    assert chatmodels.llm_cache is mine  # what is refused changes nothing
+    chatmodels.llm_cache = None
+    assert get_llm_cache() is None
+    assert not model("hi").from_cache
+    set_llm_cache(mine)
+    del chatmodels.llm_cache
+    assert chatmodels.llm_cache is None
+
+
+def test_reading_the_cache_of_every_model_loads_no_client() -> None:
+    code = (
+        "import sys, chatmodels; assert 'chatmodels.caches' not in sys.modules; assert chatmodels.llm_cache is None; "
+        "print([m for m in ('asyncio', 'ssl', 'sqlite3', 'urllib3', 'redis') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
 def test_with_cache_alone_is_the_process_s_memory(server: Server) -> None:
     route = server.route(BOTH)
     assert not chat(route).with_cache()("hi").from_cache

@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from chatmodels import AIMessage, ChatOpenAI, HumanMessage, Image, SystemMessage, UsageError
+from chatmodels._inputs import from_json
 from chatmodels.caches import Cache, InMemoryCache, RedisCache, SemanticCache, SQLiteCache
 
 from .conftest import World, chat
@@ -408,11 +409,19 @@ def test_a_similar_question_is_answered_and_says_so(world: World, server: Server
     near = world.call(model, "Tell me the weather today in Paris")
     assert (near.text, near.from_cache, near.attempts[0].outcome) == ("Bonjour", True, "semantic cache hit")
     assert near.warnings == ("this is the answer to a similar question (similarity 1.000), from a semantic cache",)
+    assert near.similarity is not None
+    assert 0.999 < near.similarity <= 1
+    assert near.attempts[0].similarity == near.similarity
+    back = from_json(near.to_json())
+    assert isinstance(back, AIMessage)
+    assert back.similarity == near.similarity
     exact = world.call(model, "How is the weather in Paris today?")
     assert (exact.from_cache, exact.attempts[0].outcome, exact.warnings) == (True, "cache hit", ())
+    assert exact.similarity is None
     assert not world.call(model, "How is the weather in Rome today?").from_cache
     streamed = world.read(model, "today: weather, Paris").stream.message
     assert (streamed.text, streamed.from_cache, len(streamed.warnings)) == ("Bonjour", True, 1)
+    assert streamed.similarity == near.similarity
     assert len(route.requests) == 2
 
 

@@ -5,7 +5,9 @@ Names are imported at their first use, so that importing the package costs next 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from ._version import __version__
 
@@ -43,9 +45,11 @@ if TYPE_CHECKING:
     from ._tracking import track_usage
     from ._tracking_budget import Budget
     from ._usage import Usage
-    from .caches import get_llm_cache, set_llm_cache
+    from .caches import Cache, get_llm_cache, set_llm_cache
     from .chat_models import ChatLocal, ChatOpenAI
     from .prompts import ChatPromptTemplate, MessagesPlaceholder, PromptTemplate
+
+    llm_cache: Cache | None
 
 _HOMES = {
     "_errors": (
@@ -137,4 +141,28 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, "llm_cache"})
+
+
+class _Package(ModuleType):
+    """The package itself, with the one attribute of it that can be set: `chatmodels.llm_cache = InMemoryCache()`."""
+
+    @property
+    def llm_cache(self) -> Any:
+        """The cache of every model of this process; None when there is none. The same as `set_llm_cache` and `get_llm_cache`."""
+        from .caches import get_llm_cache
+
+        return get_llm_cache()
+
+    @llm_cache.setter
+    def llm_cache(self, cache: Any) -> None:
+        from .caches import set_llm_cache
+
+        set_llm_cache(cache)
+
+    @llm_cache.deleter
+    def llm_cache(self) -> None:
+        self.llm_cache = None
+
+
+sys.modules[__name__].__class__ = _Package

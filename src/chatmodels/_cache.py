@@ -63,7 +63,7 @@ class SemanticStore(Store, Protocol):
 class _Asked:
     """One question on its way: what is known of it, and what must be said on the answer."""
 
-    __slots__ = ("call", "key", "notes", "outcome", "plan", "question", "setting", "vector")
+    __slots__ = ("call", "key", "notes", "outcome", "plan", "question", "setting", "similarity", "vector")
 
     def __init__(self, plan: Plan, call: Call) -> None:
         self.plan, self.call = plan, call
@@ -72,6 +72,7 @@ class _Asked:
         self.notes: list[str] = []
         self.outcome = HIT
         self.setting: str | None = None
+        self.similarity: float | None = None
         self.vector: Sequence[float] | None = None
 
     def trouble(self, doing: str, error: Exception) -> None:
@@ -83,7 +84,7 @@ class _Asked:
 
     def marked(self, message: AIMessage) -> AIMessage:
         provider, model = self.plan.dialect.provider, self.call.model
-        attempt = Attempt(number=1, outcome=self.outcome, provider=provider, model=model)
+        attempt = Attempt(number=1, outcome=self.outcome, provider=provider, model=model, similarity=self.similarity)
         return marked(message, attempt, self.question.warnings, self.notes)
 
     def noted(self, message: AIMessage) -> AIMessage:
@@ -251,7 +252,7 @@ def _look(store: Store, asked: _Asked) -> Flow[Record | None]:
         return None
     found = None if data is None else _readable(asked, data)
     if found is not None:
-        asked.outcome = SIMILAR
+        asked.outcome, asked.similarity = SIMILAR, min(1.0, likeness)
         asked.notes.append(
             f"this is the answer to a similar question (similarity {likeness:.3f}), from a semantic cache"
         )

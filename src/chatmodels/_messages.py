@@ -220,6 +220,11 @@ class AIMessage(_Message, frozen=True, tag="ai", dict=True, metaclass=_WithCalls
         return [c for p in self.content if isinstance(p, Text) for c in p.citations]
 
     @property
+    def similarity(self) -> float | None:
+        """How alike the question is to the one that this answer was given to, where a semantic cache gave it; else None."""
+        return self.attempts[0].similarity if self.attempts else None
+
+    @property
     def raw(self) -> Any:
         """The decoded wire answer; None for a stream, and after a trip through JSON, pickle or a cache."""
         body = self.__dict__.get("_body")

@@ -99,7 +99,8 @@ def make_usage(
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, repr_omit_defaults=True):
     """One try. `outcome` is "ok" or the error's class name; `waited` and `seconds` are in seconds.
 
-    `waited` is the pause before this try; `seconds` how long it took.
+    `waited` is the pause before this try; `seconds` how long it took. `similarity` is of an answer that a semantic cache
+    gave: how alike the two questions are, up to 1.
     """
 
     number: int
@@ -112,3 +113,4 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rep
     request_id: str | None = None
     error: str | None = None
     usage: Usage | None = None
+    similarity: float | None = None
