@@ -24,6 +24,7 @@ from chatmodels import (
 )
 from chatmodels._messages import AIMessage, ToolMessage
 from chatmodels._parts import ToolCall
+from chatmodels.caches import SemanticCache
 from chatmodels.cli import main
 from chatmodels.layers import everywhere
 from chatmodels.telemetry import Seen, watch
@@ -230,10 +231,24 @@ def test_metrics(server: Server, exported: Exported) -> None:
     found = exported.metrics
     assert sum(p.count for p in found["gen_ai.client.operation.duration"]) == 2
     assert sum(p.count for p in found["gen_ai.client.operation.time_to_first_chunk"]) == 1
-    assert sum(p.count for p in found["gen_ai.client.operation.time_per_output_chunk"]) == 1
+    assert sum(p.count for p in found["gen_ai.client.operation.time_per_output_chunk"]) == 2  # each after the first
     counted = {p.attributes["gen_ai.token.type"]: p.sum for p in found["gen_ai.client.token.usage"]}
     assert answer.usage is not None
     assert counted["input"] >= (answer.usage.input_tokens or 0) > 0
+
+
+def test_the_tokens_of_an_answer_are_on_one_span(server: Server, exported: Exported) -> None:
+    exported.on()
+    model = chat(server.route(plain()).url).with_cache(SemanticCache(lambda text: [1.0, 0.0]))
+    for words in ("hi", "hi", "hello"):
+        model(words)
+    asked, hit, similar = (dict(s.attributes) for s in exported.spans)
+    assert asked["gen_ai.usage.input_tokens"] == 8
+    assert "chatmodels.from_cache" not in asked
+    for found in (hit, similar):
+        assert found["chatmodels.from_cache"] is True
+        assert not [name for name in found if name.startswith("gen_ai.usage")]
+    assert (hit.get("chatmodels.cache.similarity"), similar["chatmodels.cache.similarity"]) == (None, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -319,7 +334,8 @@ def test_lines_with_content_are_masked_and_cut(server: Server, caplog: pytest.Lo
 
 @pytest.mark.parametrize(
     "secret",
-    ["sk-proj-abcdefghijklmnopqrst", "AIzaSyA1234567890abcdefghij", "gsk_abcdefghijklmnopqrstuv", "ghp_abcdefghijklmnopqrstuv",
+    ["ya29.a0AfH6SMBabcdefghijklmnop", "sk-proj-abcdefghijklmnopqrst", "AIzaSyA1234567890abcdefghij", "gsk_abcdefghijklmnopqrstuv",
+     "ghp_abcdefghijklmnopqrstuv",
      "AKIAIOSFODNN7EXAMPLE1234", "eyJhbGciOiJI.eyJzdWIiOiIx.SflKxwRJSMeKKF2QT4f"],
 )  # fmt: skip
 def test_what_looks_like_a_key_is_masked(secret: str) -> None:
@@ -328,6 +344,35 @@ def test_what_looks_like_a_key_is_masked(secret: str) -> None:
         redacted("https://user:pass@host/x, plain words, key-value")
         == "https://[hidden]@host/x, plain words, key-value"
     )
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "api-key: ",
+        "X-Api-Key:",
+        "https://h/v1?key=",
+        "access_token=",
+        '{"api_key": "',
+        '{"password":"',
+        "bearer ",
+        "Basic ",
+    ],
+)
+def test_what_follows_the_name_of_a_key_is_masked(before: str) -> None:
+    assert redacted(f"{before}0123456789abcdef0123456789abcdef") == f"{before}[hidden]"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "unknown key: response_format_of_the_answer",
+        "basic understanding of bearer authentication",
+        "max_tokens=1234567890",
+    ],
+)
+def test_plain_words_are_not_masked(text: str) -> None:
+    assert redacted(text) == text
 
 
 # ---- the local log
@@ -391,6 +436,58 @@ def test_the_command(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert capsys.readouterr().out == "new answer\n"
     assert main(["logs", "--show", "99"]) == 2
     assert "no call 99" in capsys.readouterr().err
+
+
+def test_calls_can_be_forgotten(server: Server, tmp_path: Path, capsys: Any) -> None:
+    path = tmp_path / "calls.db"
+    telemetry.log_to(path)
+    try:
+        for n in range(5):
+            chat(server.route(plain()).url)(f"question {n} canary{n}")
+    finally:
+        telemetry.log_to(path, on=False)
+    assert main(["logs", "--file", str(path), "--prune", "--days", "1"]) == 0
+    assert main(["logs", "--file", str(path), "--prune", "--keep", "2"]) == 0
+    assert capsys.readouterr().out == "0 calls forgotten\n3 calls forgotten\n"
+    book = CallLog(path)
+    assert [e.id for e in book.entries()] == [5, 4]
+    book.close()
+    left = b"".join(p.read_bytes() for p in tmp_path.iterdir())
+    assert [n for n in range(5) if b"canary%d" % n in left] == [3, 4]
+    assert book.prune(days=0) == 2
+    assert not book.entries()
+    book.close()
+
+
+def test_what_to_forget_must_be_said(server: Server, tmp_path: Path, capsys: Any) -> None:
+    path = tmp_path / "calls.db"
+    CallLog(path).entries()
+    for wrong in ([], ["--keep", "-1"], ["--days", "-1"], ["--days", "nan"]):
+        assert main_ends(["logs", "--file", str(path), "--prune", *wrong]) == 2
+    assert main_ends(["logs", "--file", str(path), "--keep", "3"]) == 2
+    assert "go with --prune" in capsys.readouterr().err
+    assert main_ends(["logs", "--file", str(path), "-n", "-1"]) == 2
+    with pytest.raises(UsageError, match="keep"):
+        telemetry.log_to(path, keep=0)
+
+
+def main_ends(arguments: list[str]) -> Any:
+    try:
+        return main(arguments)
+    except SystemExit as left:  # of the parser
+        return left.code
+
+
+def test_a_bounded_log_keeps_the_newest(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chatmodels.telemetry._book._SWEEP", 1)
+    book = telemetry.log_to(tmp_path / "calls.db", keep=2)
+    try:
+        for n in range(4):
+            chat(server.route(plain()).url)(f"question {n}")
+    finally:
+        telemetry.log_to(tmp_path / "calls.db", on=False)
+    assert [e.messages[0].text for e in book.entries()] == ["question 3", "question 2"]
+    book.close()
 
 
 def test_without_a_log_the_command_says_how_to_keep_one(tmp_path: Path, capsys: Any) -> None:

@@ -1,4 +1,4 @@
-"""`chatmodels logs`: the local log of calls, listed, searched, shown and run again."""
+"""`chatmodels logs`: the local log of calls, listed, searched, shown, run again and pruned."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ examples:
   chatmodels logs sky blue            those that hold both words
   chatmodels logs --show 3            one call, whole
   chatmodels logs --rerun 3 -m local  the same messages again
+  chatmodels logs --prune --days 30   forget what is older than 30 days
 """
 
 
@@ -30,15 +31,20 @@ def logs_parser() -> argparse.ArgumentParser:
     """The parser of `chatmodels logs`."""
     made = argparse.ArgumentParser(
         prog="chatmodels logs",
-        description="The local log of calls: list it, search it, show a call, run it again.",
+        description="The local log of calls: list it, search it, show a call, run it again, forget old ones.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument("words", nargs="*", metavar="WORD", help="only calls whose question or answer holds all of these")
-    made.add_argument("-n", "--limit", type=int, default=20, metavar="N", help="at most so many, the newest first (20)")
+    made.add_argument(
+        "-n", "--limit", type=whole_number, default=20, metavar="N", help="at most so many, the newest first (20)"
+    )
     made.add_argument("--show", type=int, metavar="ID", help="show this call, whole")
     made.add_argument("--rerun", type=int, metavar="ID", help="send the messages of this call again")
     made.add_argument("-m", "--model", metavar="MODEL", help="run it again with this model: provider:model, or local")
+    made.add_argument("--prune", action="store_true", help="forget calls: say which with --keep or --days")
+    made.add_argument("--keep", type=whole_number, metavar="N", help="with --prune: forget all but the newest N calls")
+    made.add_argument("--days", type=float, metavar="D", help="with --prune: forget what is older than D days")
     made.add_argument("--json", action="store_true", help="as JSON, a line for each call")
     made.add_argument("--file", metavar="PATH", help="another log than your own")
     return made
@@ -49,11 +55,31 @@ def logs(given: argparse.Namespace) -> int:
     book = CallLog(given.file)
     if not book.path.exists():
         raise UsageError(f"there is no log at {book.path}: set CHATMODELS_LOGS=1 to keep one", argument="logs")
+    if given.prune:
+        return _prune(book, given.keep, given.days)
+    if given.keep is not None or given.days is not None:
+        raise UsageError("--keep and --days go with --prune", argument="logs")
     if given.rerun is not None:
         return _again(book.entry(given.rerun), given.model)
     if given.show is not None:
         return _show([book.entry(given.show)], given.json, _whole)
     return _show(book.entries(search=" ".join(given.words), limit=given.limit), given.json, _line)
+
+
+def whole_number(text: str) -> int:
+    """A number, 0 or more."""
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text} is less than 0")
+    return number
+
+
+def _prune(book: CallLog, keep: int | None, days: float | None) -> int:
+    if keep is None and days is None:
+        raise UsageError("--prune needs --keep N or --days D", argument="logs")
+    gone = book.prune(keep=keep, days=days)
+    sys.stdout.write(f"{gone} {'call' if gone == 1 else 'calls'} forgotten\n")
+    return 0
 
 
 def _show(entries: list[Entry], as_json: bool, form: Any) -> int:

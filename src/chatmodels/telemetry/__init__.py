@@ -66,13 +66,14 @@ def log_calls(
     watch(Lines(named, level, content), on=on)
 
 
-def log_to(path: str | Path | None = None, *, on: bool = True) -> CallLog:
+def log_to(path: str | Path | None = None, *, keep: int | None = None, on: bool = True) -> CallLog:
     """Write each call, content and all, into a local SQLite file (None: the user's data folder), readable by the user alone.
 
-    `chatmodels logs` lists, searches, shows and runs them again. `on=False` stops it.
+    `chatmodels logs` lists, searches, shows, runs them again and prunes. `keep` bounds it to about that many of the newest calls.
+    `on=False` stops it.
     """
     from ._book import CallLog
 
-    book = CallLog(path)
+    book = CallLog(path, keep=keep)
     watch(book, on=on)
     return book

@@ -11,13 +11,14 @@ import sys
 import threading
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from .._call import Settings
+from .._checks import whole, whole_or_none
 from .._errors import UsageError
 from .._inputs import from_dict
 from .._json import loads
@@ -43,6 +44,11 @@ _COLUMNS = (
 _INSERT = f"insert into calls ({', '.join(_COLUMNS)}) values ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608  (our own names)
 
 
+_OLDEST = "delete from calls where id <= (select id from calls order by id desc limit 1 offset ?)"
+#: A bounded log forgets its oldest calls at every so many writes.
+_SWEEP = 100
+
+
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One call of the log. `at` is in seconds since 1970; `answer` is None where the call failed before one came."""
 
@@ -66,9 +72,14 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CallLog:
-    """A log of calls at `path` (None: `chatmodels/calls.db` in the user's data folder). Safe between threads and processes."""
+    """A log of calls at `path` (None: `chatmodels/calls.db` in the user's data folder). Safe between threads and processes.
 
-    def __init__(self, path: str | Path | None = None) -> None:
+    With `keep` it is bounded: of more calls than that the oldest go, some hundred at a time.
+    """
+
+    def __init__(self, path: str | Path | None = None, *, keep: int | None = None) -> None:
+        self.keep = whole_or_none("keep", keep)
+        self._written = 0
         self.path = Path(path) if path is not None else default_path()
         self._lock = threading.Lock()
         self._open: tuple[int, sqlite3.Connection] | None = None
@@ -112,6 +123,9 @@ class CallLog:
         }
         with self._using() as connection:
             connection.execute(_INSERT, [row[name] for name in _COLUMNS])
+            if self.keep is not None and self._written % _SWEEP == 0:
+                connection.execute(_OLDEST, [self.keep])
+            self._written += 1
 
     # -- reading
 
@@ -130,6 +144,31 @@ class CallLog:
         if row is None:
             raise UsageError(f"there is no call {number} in the log; `chatmodels logs` lists them", argument="id")
         return _entry(row)
+
+    def prune(self, *, keep: int | None = None, days: float | None = None) -> int:
+        """Forget all but the newest `keep` calls, and those older than `days`; the number of calls that went.
+
+        The file is rewritten, so that nothing of them is left in it. (While another process uses it, that waits for the next time.)
+
+        >>> CallLog("calls.db").prune(days=30)  # doctest: +SKIP
+        """
+        if keep is None and days is None:
+            raise UsageError("say what to forget: all but the newest (keep=100), or the old (days=30)", argument="keep")
+        if days is not None and not days >= 0:
+            raise UsageError(f"days is a number, 0 or more; got {days!r}", argument="days")
+        gone = 0
+        with self._using() as connection:
+            if keep is not None:
+                gone += connection.execute(_OLDEST, [whole("keep", keep, least=0)]).rowcount
+            if days is not None:
+                gone += connection.execute("delete from calls where at < ?", [time.time() - days * 86400]).rowcount
+        with (
+            self._using() as connection,
+            suppress(sqlite3.OperationalError),
+        ):  # another process uses it: it is only larger
+            connection.execute("vacuum")
+            connection.execute("pragma wal_checkpoint(truncate)").fetchall()
+        return gone
 
     def close(self) -> None:
         """Close the file; it is opened again when it is needed."""

@@ -77,8 +77,8 @@ class OTel:
         self.duration.record(seen.seconds, {**about, **failure})
         if seen.first is not None and seen.last is not None:
             self.first.record(seen.first - seen.began, about)
-            if seen.pieces > 1:
-                self.each.record((seen.last - seen.first) / (seen.pieces - 1), about)
+            for gap in seen.gaps:
+                self.each.record(gap, about)
         usage = seen.message.usage if seen.message is not None and not seen.message.from_cache else None
         for kind in ("input", "output") if usage is not None else ():
             count = getattr(usage, f"{kind}_tokens")
@@ -166,7 +166,10 @@ def _said(message: AIMessage | None) -> dict[str, Any]:
         "gen_ai.response.id": message.id,
         "gen_ai.response.finish_reasons": [finish(m.finish_reason) for m in (message, *message.alternatives)],
     }
-    if usage is not None:
+    if message.from_cache:
+        said["chatmodels.from_cache"] = True
+        said["chatmodels.cache.similarity"] = message.similarity
+    elif usage is not None:  # what a hit's answer once cost is on the span of that call: sums must not count it again
         said["gen_ai.usage.input_tokens"] = usage.input_tokens
         said["gen_ai.usage.output_tokens"] = usage.output_tokens
         said["gen_ai.usage.cache_read.input_tokens"] = usage.cache_read_tokens

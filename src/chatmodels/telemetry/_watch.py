@@ -23,8 +23,9 @@ class Seen:
     """One call as it is watched.
 
     `began`, `first`, `last` and `ended` are on the clock of `time.perf_counter` (seconds); `first` and `last` are of the pieces of
-    a stream that hold content, `pieces` is their number. `message` is the answer (the partial one of a stream that broke), `error`
-    what was raised. With `left` the caller left or cancelled the call. `of` is for observers: what each keeps of it.
+    a stream that hold content, `pieces` is their number, `gaps` the seconds between them. `message` is the answer (the partial
+    one of a stream that broke), `error` what was raised. With `left` the caller left or cancelled the call. `of` is for observers:
+    what each keeps of it.
     """
 
     __slots__ = (
@@ -33,6 +34,7 @@ class Seen:
         "ended",
         "error",
         "first",
+        "gaps",
         "last",
         "left",
         "message",
@@ -52,6 +54,7 @@ class Seen:
         self.pieces = 0
         self.first: float | None = None
         self.last: float | None = None
+        self.gaps: list[float] = []
         self.ended: float | None = None
         self.of: dict[int, Any] = {}
         self.began = time.perf_counter()
@@ -69,10 +72,16 @@ class Seen:
     def take(self, events: list[Event]) -> None:
         """Events have been delivered."""
         count = sum(isinstance(event, (TextDelta, ReasoningDelta, ToolCallDelta)) for event in events)
-        if count:
-            self.last = time.perf_counter()
-            self.first = self.first or self.last
-            self.pieces += count
+        if not count:
+            return
+        now = time.perf_counter()
+        if self.last is None:
+            self.first = now
+        else:
+            self.gaps.append(now - self.last)
+        self.gaps.extend([0.0] * (count - 1))  # pieces that came together
+        self.last = now
+        self.pieces += count
 
 
 class Observer(Protocol):
