@@ -21,6 +21,7 @@ from chatmodels import (
     SystemMessage,
     UsageError,
     telemetry,
+    track_usage,
 )
 from chatmodels._messages import AIMessage, ToolMessage
 from chatmodels._parts import ToolCall
@@ -31,7 +32,7 @@ from chatmodels.telemetry import Seen, watch
 from chatmodels.telemetry._book import CallLog
 from chatmodels.telemetry._redact import redacted
 
-from .servers import Server, error, plain, serving, sse
+from .servers import Server, answer, error, plain, serving, sse
 from .servers import events as wire_events
 
 KEY = "sk-canary0123456789abcdef"
@@ -249,6 +250,32 @@ def test_the_tokens_of_an_answer_are_on_one_span(server: Server, exported: Expor
         assert found["chatmodels.from_cache"] is True
         assert not [name for name in found if name.startswith("gen_ai.usage")]
     assert (hit.get("chatmodels.cache.similarity"), similar["chatmodels.cache.similarity"]) == (None, 1.0)
+
+
+@pytest.mark.parametrize("number", [1, 3])
+@pytest.mark.parametrize("kind", ["function", "coroutine"])
+def test_what_tools_ask_belongs_to_the_span_and_the_tracking_around_them(
+    server: Server, exported: Exported, number: int, kind: str
+) -> None:
+    exported.on()
+    inner = chat(server.route(plain()).url).with_model("inner")
+
+    def ask(question: str) -> str:
+        return inner(question).text
+
+    async def aask(question: str) -> str:
+        return (await inner.ainvoke(question)).text
+
+    function = {"name": "ask" if kind == "function" else "aask", "arguments": '{"question": "why?"}'}
+    calls = [{"id": f"c{n}", "type": "function", "function": function} for n in range(number)]
+    asks = {"message": {"role": "assistant", "content": None, "tool_calls": calls}, "finish_reason": "tool_calls"}
+    route = server.route(plain(answer(choices=[{"index": 0, **asks}])), plain())
+    with exported.tracers.get_tracer("test").start_as_current_span("mine") as mine, track_usage() as spent:
+        chat(route.url).with_tools(ask if kind == "function" else aask).run_tools("go")
+    asked = [s for s in exported.spans if s.name == "chat inner"]
+    assert len(asked) == number
+    assert {s.parent and s.parent.span_id for s in asked} == {mine.get_span_context().span_id}
+    assert spent.calls == number + 2
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Any
 
 from ._async import in_thread, in_trio
@@ -15,12 +16,14 @@ MOST_THREADS = 8
 
 
 def run_all(calls: list[tuple[Tool, ToolCall]]) -> list[Any]:
-    """Run the calls, several at once in threads; an exception stands in its call's place."""
+    """Run the calls, several at once in threads, each in the caller's context (its span, budget and tracking); an exception
+    stands in its call's place."""
     if len(calls) == 1:
         tool, call = calls[0]
         return [_one(tool, call)]
     with ThreadPoolExecutor(min(MOST_THREADS, len(calls)), thread_name_prefix="chatmodels-tool") as pool:
-        return list(pool.map(_one, [tool for tool, _ in calls], [call for _, call in calls]))
+        under_way = [pool.submit(copy_context().run, _one, tool, call) for tool, call in calls]
+        return [one.result() for one in under_way]
 
 
 def _one(tool: Tool, call: ToolCall) -> Any:
