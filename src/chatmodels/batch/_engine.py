@@ -287,9 +287,17 @@ class Run:
                 if now < self.gate.closed_until:
                     self._wake(self.gate.closed_until - now)
                 return
-            if (self._journal and self._unsafe - len(self._tasks) >= self.options.unsafe) or not self._affordable():
+            if self._held_up() or not self._affordable():
                 return
             self._send(self._ready.popleft(), now)
+
+    def _held_up(self) -> bool:
+        """Do too many answers wait for the disk? It is asked for haste when half of them do."""
+        waiting = self._unsafe - len(self._tasks)
+        if self._journal is None or 2 * waiting < self.options.unsafe:
+            return False
+        self._ledger.hurry()
+        return waiting >= self.options.unsafe
 
     def _send(self, entry: Entry, now: float) -> None:
         if not entry.tries:

@@ -19,8 +19,8 @@ from ._journal import Ended, Journal
 from ._output import InOrder, Output
 from ._record import BatchRecord, line_of, record_of, shared
 
-#: The most that is written in one transaction, and the least time between two of them in seconds: when answers come thick,
-#: some milliseconds of them share one sync of the disk.
+#: The most that is written in one transaction, and the least time between two of them in seconds while nobody waits: some
+#: milliseconds of answers share one sync of the disk.
 MOST, PAUSE = 1000, 0.008
 
 
@@ -73,8 +73,14 @@ class Ledger:
         self._queue: SimpleQueue[Entry | End | Note | None] = SimpleQueue()
         self.put = self._queue.put
         self._broken = False
+        self._hurried = threading.Event()
         self._thread = threading.Thread(target=self._work, name="chatmodels-ledger", daemon=True)
         self._thread.start()
+
+    def hurry(self) -> None:
+        """Somebody waits for the disk: do not wait for more to write."""
+        if not self._hurried.is_set():
+            self._hurried.set()
 
     def close(self) -> None:
         """Write what has come so far, and let the files go."""
@@ -88,7 +94,8 @@ class Ledger:
             while not over:
                 first = self._queue.get()
                 if first is not None and (early := newest + PAUSE - time.monotonic()) > 0:
-                    time.sleep(early)
+                    self._hurried.wait(early)
+                self._hurried.clear()
                 group, over = self._group(first)
                 self._write(group)
                 newest = time.monotonic()
