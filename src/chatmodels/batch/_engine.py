@@ -371,7 +371,7 @@ class Run:
 
     def _went_wrong(self, entry: Entry, error: Exception, began: float) -> None:
         now = monotonic()
-        if isinstance(error, FATAL):
+        if isinstance(error, FATAL) and not self._is_its_own(entry, error):
             self._give_up(entry)
             self.stop("fatal", f"every item would fail like item {entry.position}: {type(error).__name__}: {error}")
             return
@@ -398,6 +398,17 @@ class Run:
             return
         self._give_up(entry)
         self.stop("budget", str(error))
+
+    def _is_its_own(self, entry: Entry, error: Exception) -> bool:
+        """Was it not the model that was not found, but something that this item names, a file for instance?"""
+        if not isinstance(error, NotFoundError):
+            return False
+        model = entry.call.model
+        # A page that is no error of a provider: the address is wrong.
+        of_the_model = (
+            error.code == "model_not_found" or not isinstance(error.body, dict) or bool(model and model in str(error))
+        )
+        return self.tally.done > 0 or not of_the_model
 
     def _failed(self, entry: Entry, error: Exception, seconds: float | None) -> None:
         """An item's end with an error, and what was paid for nothing."""
