@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -301,3 +302,18 @@ def test_a_key_that_is_a_secret_of_another_library(server: Server) -> None:
     route = server.route()
     ChatOpenAI(api_key=SecretStr("sk-pydantic"), base_url=route.url)("hi")
     assert route.requests[0].headers["authorization"] == "Bearer sk-pydantic"
+
+
+@pytest.mark.parametrize("name", [*POLICIES, "openai_api_key", "request_timeout", "deadline"])
+def test_what_belongs_to_the_model_is_refused_in_a_call(server: Server, name: str) -> None:
+    """A key would else be sent in a body, and a timeout would be sent instead of kept."""
+    route = server.route()
+    model = chat(route)
+    ways: list[Callable[..., Any]] = [lambda **given: model.with_settings(**given)]
+    if name != "callbacks":  # a call takes them, too
+        ways += [partial(model, "hi"), partial(model.stream, "hi"), partial(model.batch, ["hi"])]
+    for way in ways:
+        with pytest.raises(UsageError) as raised:
+            way(**{name: "x"})
+        assert "when you make the model" in str(raised.value) or "(...)" in str(raised.value)
+    assert not route.requests

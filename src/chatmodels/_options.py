@@ -135,6 +135,8 @@ def settings_of(given: Mapping[str, Any], base: Settings | None = None, *, where
                 _take_extra(extra, value, name)
         elif name in SETTINGS:
             fields[name] = _checked(name, value)
+        elif name in POLICIES or name in _OF_THE_MODEL:
+            raise UsageError(f"{name} is no setting of a call: {_OF_THE_MODEL.get(name, _GIVE)}", argument=name)
         else:
             warnings.warn(
                 f"{name!r} is not a setting that chatmodels knows; it is sent in the request's body as it is "
@@ -280,6 +282,19 @@ POLICIES: dict[str, tuple[Any, str] | None] = {
     "verify": (bool | str, "True, False, or the path of a file with CA certificates"),
     "cert": (str | tuple[str, str], "the path of a client certificate, or (certificate, key)"),
     "http_client": None,
+}
+
+
+_GIVE = "give it when you make the model"
+#: What belongs to a model, and how to have it for one call. (Sent in the body, a key would be told, and a timeout would not hold.)
+_OF_THE_MODEL = {
+    "timeout": "model.with_timeouts(total=...)(...), or `with chatmodels.control.deadline(...)` around several calls",
+    "deadline": "model.with_timeouts(total=...)(...), or `with chatmodels.control.deadline(...)` around several calls",
+    "max_retries": "model.with_retry(attempts=...)(...)",
+    "cache": "model.with_cache(...)(...)",
+    "callbacks": "give callbacks=[...] to the call itself, or when you make the model",
+    "streaming": "model.stream(...), or streaming=True when you make the model",
+    "api_key": "give it when you make the model (keys are never sent in a body)",
 }
 
 
