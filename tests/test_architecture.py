@@ -21,8 +21,8 @@ STOREYS: list[tuple[int, str]] = [
         _outputs _tool_loop"""),
     (4, "_async _http _proxy _tls _local _engine _weights _portal _stream _drive"),
     (5, """_config _credentials _options _model _batch _run_tools _tool_stream _typed _tracking __init__ __main__ chat_models schema
-        callbacks compat cli prompts chains cache caches control history tokens prices telemetry testing layers providers jobs batch ray
-        integrations tools"""),
+        callbacks compat cli prompts chains cache caches control history tokens prices telemetry testing layers providers jobs batch
+        ray integrations tools"""),
 ]  # fmt: skip
 PURE = (1, 2, 3)
 FORBIDDEN = {
