@@ -482,7 +482,7 @@ def test_an_engine_cannot_be_closed_by_its_own_thread(small: Engine) -> None:
 @pytest.mark.parametrize(
     ("options", "argument", "words"),
     [
-        ({"n_ctx": 0}, "n_ctx", "above 0"),
+        ({"n_ctx": 0}, "n_ctx", "1 or more"),
         ({"n_parallel": "many"}, "n_parallel", "'many'"),
         ({"n_threads": True}, "n_threads", "whole number"),
         ({"n_batches": 5}, "engine_options", "did you mean n_batch"),
