@@ -44,3 +44,9 @@ def test_a_model_or_an_address_that_is_not_there_stops_the_batch(server: Server,
     summary = run_batch(model, [f"item {i}" for i in range(300)], max_concurrency=4)
     assert (summary.stopped, summary.failed) == ("fatal", 0)
     assert len(route.requests) <= 8
+
+
+def test_a_model_that_one_item_names(server: Server) -> None:
+    items = [{"prompt": "x", "settings": {"extra_body": {"model": "gone"}}}, "item 1", "item 2"]
+    found = {r.index: r for r in iter_batch(chat(server.route(script)), items, max_concurrency=1)}
+    assert {i for i, r in found.items() if r.error is not None} == {0}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -389,3 +390,15 @@ def test_typed_answers(server: Server, tmp_path: Path) -> None:
     summary = run_batch(typed, ["7", "x"], out=tmp_path / "o", via="provider", poll=0.02, ordered=True)
     assert (summary.done, summary.failed) == (1, 1)
     assert lines(tmp_path / "o")[1]["error"]["type"] == "OutputError"
+
+
+def test_an_input_whose_end_is_seen_late_still_goes(server: Server, tmp_path: Path) -> None:
+    """The last items have long been journalled when it turns out that there are no more of them."""
+    jobs = JobsServer(server, "openai", takes=0.02)
+
+    def given() -> Any:
+        yield from texts(4)
+        time.sleep(0.3)
+
+    summary = run(jobs, given(), tmp_path / "o", job_size=3)
+    assert (summary.done, summary.jobs) == (4, 2)

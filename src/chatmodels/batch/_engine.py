@@ -217,6 +217,7 @@ class Run:
         except Exception as error:
             self.stop("error", f"the items could not be read: {error}", error)
         self._all_read = True
+        self._pump()  # what waited for more to come waits no longer
         self._maybe_over()
 
     def _entry(self, position: int, given: Any) -> Entry:
@@ -408,7 +409,8 @@ class Run:
         of_the_model = (
             error.code == "model_not_found" or not isinstance(error.body, dict) or bool(model and model in str(error))
         )
-        return self.tally.done > 0 or not of_the_model
+        another = "model" in (entry.call.settings.extra_body or {})
+        return another or self._answers > 0 or not of_the_model
 
     def _failed(self, entry: Entry, error: Exception, seconds: float | None) -> None:
         """An item's end with an error, and what was paid for nothing."""
