@@ -17,9 +17,10 @@ from chatmodels.callbacks import (
     CallbackManager,
     StreamingStdOutCallbackHandler,
 )
+from chatmodels.testing import PracticeServer, practice_server
+from chatmodels.testing.practice._words import OTHERWISE
 
 from .conftest import World, chat
-from .page import Page, serve_page
 from .servers import Server, error, events, plain, raw, sse
 
 ANSWER = "J'aime programmer."
@@ -83,19 +84,19 @@ class AsyncNotes(AsyncCallbackHandler):
 
 
 @pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
-    with serve_page() as made:
+def page() -> Iterator[PracticeServer]:
+    with practice_server() as made:
         yield made
 
 
-def model(page: Page, **options: Any) -> ChatOpenAI:
-    return ChatOpenAI(openai_api_key="sk-x", base_url=page.url, **options)
+def model(page: PracticeServer, **options: Any) -> ChatOpenAI:
+    return ChatOpenAI(openai_api_key="sk-x", base_url=page.base_url, **options)
 
 
 # ---- what they are told
 
 
-def test_a_plain_call(world: World, page: Page) -> None:
+def test_a_plain_call(world: World, page: PracticeServer) -> None:
     notes = Notes()
     messages = [HumanMessage("I love programming.")]
     answer = world.call(model(page, callbacks=[notes], model="gpt-4o"), messages)
@@ -110,7 +111,7 @@ def test_a_plain_call(world: World, page: Page) -> None:
 
 
 @pytest.mark.parametrize("how", ["stream", "streaming=True"])
-def test_a_streamed_answer(how: str, world: World, page: Page) -> None:
+def test_a_streamed_answer(how: str, world: World, page: PracticeServer) -> None:
     notes = Notes()
     chosen = model(page, callbacks=[notes], streaming=how != "stream")
     if how == "stream":
@@ -127,7 +128,7 @@ def test_a_streamed_answer(how: str, world: World, page: Page) -> None:
     assert result.llm_output["token_usage"]["total_tokens"] == 34
 
 
-def test_a_token_is_told_before_it_is_given_out(page: Page) -> None:
+def test_a_token_is_told_before_it_is_given_out(page: PracticeServer) -> None:
     notes = Notes()
     for chunk in model(page, callbacks=[notes]).stream("I love programming."):
         if chunk.text:
@@ -159,7 +160,7 @@ def test_a_broken_stream(world: World, server: Server) -> None:
 
 @pytest.mark.parametrize("streaming", [False, True])
 @pytest.mark.parametrize("how", ["generate", "agenerate", "batch", "abatch", "batch_as_completed"])
-def test_many_calls(how: str, streaming: bool, page: Page) -> None:
+def test_many_calls(how: str, streaming: bool, page: PracticeServer) -> None:
     notes, per_call = Notes(), Notes()
     chosen = model(page, streaming=streaming, callbacks=[notes])
     inputs = ["I love programming.", "I love artificial intelligence.", "Hello"]
@@ -183,7 +184,7 @@ def test_many_calls(how: str, streaming: bool, page: Page) -> None:
 # ---- who is told
 
 
-def test_those_of_the_model_come_first_and_of_others_none(page: Page) -> None:
+def test_those_of_the_model_come_first_and_of_others_none(page: PracticeServer) -> None:
     log: Told = []
     first, second, call = Notes("1", log), Notes("2", log), Notes("call", log)
     plain_model = model(page)
@@ -199,7 +200,7 @@ def test_those_of_the_model_come_first_and_of_others_none(page: Page) -> None:
     assert log == []
 
 
-def test_each_form_of_giving_them(page: Page) -> None:
+def test_each_form_of_giving_them(page: PracticeServer) -> None:
     ways: list[Callable[[Notes], AIMessage]] = [
         lambda n: model(page, callbacks=[n])("hi"),
         lambda n: model(page, callbacks=n)("hi"),
@@ -213,11 +214,11 @@ def test_each_form_of_giving_them(page: Page) -> None:
     ]
     for way in ways:
         notes = Notes()
-        assert way(notes).text == "Bonjour."
+        assert way(notes).text == OTHERWISE
         assert {"it:start", "it:end"} <= set(notes.events)
 
 
-def test_any_object_with_some_of_the_methods_will_do(world: World, page: Page) -> None:
+def test_any_object_with_some_of_the_methods_will_do(world: World, page: PracticeServer) -> None:
     class Ends:
         texts: list[str] = []
 
@@ -228,7 +229,7 @@ def test_any_object_with_some_of_the_methods_will_do(world: World, page: Page) -
     assert Ends.texts == [ANSWER]
 
 
-def test_to_standard_output(page: Page, capsys: pytest.CaptureFixture[str]) -> None:
+def test_to_standard_output(page: PracticeServer, capsys: pytest.CaptureFixture[str]) -> None:
     chosen = model(page, streaming=True, callbacks=[StreamingStdOutCallbackHandler()])
     answer = chosen("I love programming.")
     assert capsys.readouterr().out == ANSWER == answer.text
@@ -239,7 +240,7 @@ def test_to_standard_output(page: Page, capsys: pytest.CaptureFixture[str]) -> N
 # ---- coroutine functions
 
 
-def test_coroutine_handlers_in_async_calls(page: Page) -> None:
+def test_coroutine_handlers_in_async_calls(page: PracticeServer) -> None:
     notes = AsyncNotes()
 
     async def go() -> None:
@@ -253,7 +254,7 @@ def test_coroutine_handlers_in_async_calls(page: Page) -> None:
 
 
 @pytest.mark.parametrize("inside_a_loop", [False, True])
-def test_coroutine_handlers_in_sync_calls_are_run_to_their_end(inside_a_loop: bool, page: Page) -> None:
+def test_coroutine_handlers_in_sync_calls_are_run_to_their_end(inside_a_loop: bool, page: PracticeServer) -> None:
     notes = AsyncNotes()
 
     def go() -> None:
@@ -271,7 +272,7 @@ def test_coroutine_handlers_in_sync_calls_are_run_to_their_end(inside_a_loop: bo
     assert threading.get_ident() not in notes.threads
 
 
-def test_a_sync_call_inside_a_coroutine_handler_of_a_batch(page: Page) -> None:
+def test_a_sync_call_inside_a_coroutine_handler_of_a_batch(page: PracticeServer) -> None:
     """Handlers that call models themselves, from within the loop that runs a batch, do not stand still."""
     inner = AsyncNotes()
 
@@ -298,7 +299,7 @@ class Fails(BaseCallbackHandler):
 
 @pytest.mark.parametrize("event", ["on_chat_model_start", "on_llm_new_token", "on_llm_end"])
 def test_an_error_in_a_handler_is_logged_and_the_call_goes_on(
-    event: str, world: World, page: Page, caplog: pytest.LogCaptureFixture
+    event: str, world: World, page: PracticeServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     notes = Notes()
     with caplog.at_level(logging.WARNING, "chatmodels"):
@@ -310,7 +311,7 @@ def test_an_error_in_a_handler_is_logged_and_the_call_goes_on(
 
 
 @pytest.mark.parametrize("event", ["on_chat_model_start", "on_llm_new_token", "on_llm_end"])
-def test_a_handler_may_have_its_errors_raised(event: str, world: World, page: Page) -> None:
+def test_a_handler_may_have_its_errors_raised(event: str, world: World, page: PracticeServer) -> None:
     with pytest.raises(LookupError, match=f"mine, in {event}"):
         world.call(model(page, streaming=True, callbacks=[Fails(event, raise_error=True)]), "I love programming.")
 
@@ -322,7 +323,7 @@ def test_an_error_raised_in_a_stream_closes_the_connection(server: Server) -> No
     route.wait_left()
 
 
-def test_errors_of_coroutine_handlers_in_sync_calls(page: Page, caplog: pytest.LogCaptureFixture) -> None:
+def test_errors_of_coroutine_handlers_in_sync_calls(page: PracticeServer, caplog: pytest.LogCaptureFixture) -> None:
     class Late(AsyncCallbackHandler):
         async def on_llm_end(self, response: LLMResult, **kw: Any) -> None:
             await asyncio.sleep(0)

@@ -20,8 +20,8 @@ import pytest
 from chatmodels import __version__
 from chatmodels.cli import main
 from chatmodels.cli._args import option
+from chatmodels.testing import PracticeServer, practice_server
 
-from .page import Page, serve_page
 from .servers import Route, Server, events, plain, raw, sse
 from .servers import answer as answer_body
 
@@ -31,8 +31,8 @@ COMMAND = [sys.executable, "-m", "chatmodels"]
 
 
 @pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
-    with serve_page() as made:
+def page() -> Iterator[PracticeServer]:
+    with practice_server() as made:
         yield made
 
 
@@ -86,21 +86,32 @@ def process(
 # ---- a question
 
 
-def test_a_prompt_is_answered(cli: Ask, page: Page) -> None:
-    said = cli("I love programming.", url=page.url)
+def test_a_prompt_is_answered(cli: Ask, page: PracticeServer) -> None:
+    said = cli("I love programming.", url=page.base_url)
     assert (said.status, said.out, said.err) == (0, ANSWER + "\n", "")
     assert page.seen[-1]["body"]["stream"] is True
     assert page.seen[-1]["body"]["messages"] == [{"role": "user", "content": "I love programming."}]
 
 
-def test_words_need_no_quotes_and_options_may_stand_anywhere(cli: Ask, page: Page) -> None:
-    cli("I", "love", "-o", "temperature=0", "programming", "--no-stream", url=page.url)
+def test_words_need_no_quotes_and_options_may_stand_anywhere(cli: Ask, page: PracticeServer) -> None:
+    cli("I", "love", "-o", "temperature=0", "programming", "--no-stream", url=page.base_url)
     assert page.seen[-1]["body"]["messages"][-1]["content"] == "I love programming"
     assert page.seen[-1]["body"]["temperature"] == 0
 
 
-def test_system_and_options(cli: Ask, page: Page) -> None:
-    cli("-s", "Be brief.", "-o", "temperature=0.5", "-o", "max_tokens=7", "-o", "stop=END", "programming", url=page.url)
+def test_system_and_options(cli: Ask, page: PracticeServer) -> None:
+    cli(
+        "-s",
+        "Be brief.",
+        "-o",
+        "temperature=0.5",
+        "-o",
+        "max_tokens=7",
+        "-o",
+        "stop=END",
+        "programming",
+        url=page.base_url,
+    )
     body = page.seen[-1]["body"]
     assert body["messages"][0] == {"role": "system", "content": "Be brief."}
     assert (body["temperature"], body["stop"]) == (0.5, ["END"])
@@ -138,17 +149,17 @@ def test_the_values_of_options(text: str, value: Any) -> None:
         ('extra_headers={"authorization": "' + CANARY + '", "x": 5}', "extra_headers is a dict from str to str"),
     ],
 )
-def test_a_wrong_option(given: str, says: str, cli: Ask, page: Page) -> None:
+def test_a_wrong_option(given: str, says: str, cli: Ask, page: PracticeServer) -> None:
     before = len(page.seen)
-    said = cli("-o", given, "hi", url=page.url)
+    said = cli("-o", given, "hi", url=page.base_url)
     assert (said.status, said.out) == (2, "")
     assert said.err.startswith(f"chatmodels: {says}")
     assert said.err.count("\n") == 1
     assert len(page.seen) == before
 
 
-def test_an_unknown_option_is_sent_with_a_note(cli: Ask, page: Page) -> None:
-    said = cli("-o", "temprature=0", "programming", url=page.url)
+def test_an_unknown_option_is_sent_with_a_note(cli: Ask, page: PracticeServer) -> None:
+    said = cli("-o", "temprature=0", "programming", url=page.base_url)
     assert (said.status, said.out) == (0, ANSWER + "\n")
     assert page.seen[-1]["body"]["temprature"] == 0
     assert said.err.startswith("chatmodels: note: 'temprature' is not a setting")
@@ -156,30 +167,30 @@ def test_an_unknown_option_is_sent_with_a_note(cli: Ask, page: Page) -> None:
     assert ".py" not in said.err
 
 
-def test_json(cli: Ask, page: Page) -> None:
-    said = cli("--json", "I love programming.", url=page.url)
+def test_json(cli: Ask, page: PracticeServer) -> None:
+    said = cli("--json", "I love programming.", url=page.base_url)
     found = json.loads(said.out)
     assert said.out.count("\n") == 1
     assert (found["type"], found["content"], found["finish_reason"]) == ("ai", ANSWER, "stop")
     assert (found["usage"]["input_tokens"], found["usage"]["output_tokens"]) == (28, 6)
 
 
-def test_no_stream(cli: Ask, page: Page) -> None:
-    said = cli("--no-stream", "I love programming.", url=page.url)
+def test_no_stream(cli: Ask, page: PracticeServer) -> None:
+    said = cli("--no-stream", "I love programming.", url=page.base_url)
     assert said.out == ANSWER + "\n"
     assert not page.seen[-1]["body"].get("stream")
 
 
-def test_usage_goes_to_standard_error(cli: Ask, page: Page) -> None:
-    said = cli("--usage", "I love programming.", url=page.url)
+def test_usage_goes_to_standard_error(cli: Ask, page: PracticeServer) -> None:
+    said = cli("--usage", "I love programming.", url=page.base_url)
     assert said.out == ANSWER + "\n"
-    assert said.err == "chatmodels: openai:gpt-3.5-turbo, 28 in, 6 out, stop\n"
+    assert said.err == "chatmodels: openai:gpt-4o-mini, 28 in, 6 out, stop\n"
 
 
-def test_what_is_piped_in_follows_the_prompt(cli: Ask, page: Page) -> None:
-    cli("Translate:", url=page.url, stdin="I love\nprogramming.\n")
+def test_what_is_piped_in_follows_the_prompt(cli: Ask, page: PracticeServer) -> None:
+    cli("Translate:", url=page.base_url, stdin="I love\nprogramming.\n")
     assert page.seen[-1]["body"]["messages"][-1]["content"] == "Translate:\n\nI love\nprogramming."
-    cli(url=page.url, stdin="\n  I love programming.\n")
+    cli(url=page.base_url, stdin="\n  I love programming.\n")
     assert page.seen[-1]["body"]["messages"][-1]["content"] == "  I love programming."
 
 
@@ -311,8 +322,8 @@ def test_help_loads_no_http_library() -> None:
 # ---- as a process
 
 
-def test_as_a_process_from_standard_input(page: Page) -> None:
-    done = process(url=page.url, stdin="\ufeffprogramming caf\xe9\r\n".encode(), LC_ALL="C", PYTHONUTF8="0")
+def test_as_a_process_from_standard_input(page: PracticeServer) -> None:
+    done = process(url=page.base_url, stdin="\ufeffprogramming caf\xe9\r\n".encode(), LC_ALL="C", PYTHONUTF8="0")
     assert (done.returncode, done.stdout, done.stderr) == (0, ANSWER.encode() + b"\n", b"")
     assert page.seen[-1]["body"]["messages"][-1]["content"] == "programming café"
 
@@ -350,10 +361,10 @@ def test_short_output_and_a_reader_that_leaves(arguments: str) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
-def test_output_that_cannot_be_written(page: Page) -> None:
+def test_output_that_cannot_be_written(page: PracticeServer) -> None:
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
-            [*COMMAND, "-m", "openai:x", "--base-url", page.url, "programming"],
+            [*COMMAND, "-m", "openai:x", "--base-url", page.base_url, "programming"],
             check=False, stdin=subprocess.DEVNULL, stdout=full, stderr=subprocess.PIPE, env=environment(), timeout=60,
         )  # fmt: skip
     assert done.returncode == 1

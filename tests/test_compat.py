@@ -10,18 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from .page import Page, serve_page
+from chatmodels.testing import PracticeServer, practice_server
 
 
 @pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
-    with serve_page() as server:
+def page() -> Iterator[PracticeServer]:
+    with practice_server() as server:
         yield server
 
 
-def run(*arguments: str, cwd: Path, page: Page | None = None, **env: str) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, cwd: Path, page: PracticeServer | None = None, **env: str) -> subprocess.CompletedProcess[str]:
     """`python -m chatmodels.compat ...` in that folder."""
-    more = {"OPENAI_API_KEY": "sk-2023", "OPENAI_API_BASE": page.url} if page else {}
+    more = {"OPENAI_API_KEY": "sk-2023", "OPENAI_API_BASE": page.base_url} if page else {}
     return subprocess.run(
         [sys.executable, "-m", "chatmodels.compat", *arguments],
         check=False, capture_output=True, text=True, cwd=cwd, env={**os.environ, **more, **env}, timeout=60,
@@ -111,7 +111,7 @@ def test_the_base_class_in_annotations(tmp_path: Path) -> None:
     assert done.stdout.splitlines() == ["True True", "a False", "b"], done.stderr
 
 
-def test_a_streaming_script(page: Page, tmp_path: Path) -> None:
+def test_a_streaming_script(page: PracticeServer, tmp_path: Path) -> None:
     code = (
         "from langchain.chat_models import ChatOpenAI\n"
         "from langchain.schema import HumanMessage\n"

@@ -1,38 +1,29 @@
 """Every code block of the README and of docs/ runs, offline, in the order of its page; shown output is compared.
 
-A ```python block is executed; if a ```text block follows at once, it is what the block prints. One with the comment
-`<!-- requires: a,b -->` on the line above it is left out where one of these packages is not installed. Blocks of other languages
-are not run, but `bash` blocks may only name commands and options that exist (checked below for `chatmodels`).
+What runs, and how, is in `chatmodels.testing.practice._pages`: it is what a reader gets from `chatmodels practice PAGE`. Blocks of
+other languages are not run, but `bash` blocks may only name commands and options that exist (checked below for `chatmodels`).
 """
 
 from __future__ import annotations
 
 import contextlib
-import io
 import re
 import sys
 import warnings
 from collections.abc import Iterator
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import msgspec
 import pytest
 
 from chatmodels import UsageError
-from chatmodels.providers import provider, register
-
-from .page import Page, serve_page
+from chatmodels.testing import PracticeServer, practice_server
+from chatmodels.testing.practice._pages import BLOCK, blocks, run_block
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-BLOCK = re.compile(
-    r"^(?:<!-- requires: (?P<needs>[\w,.]+) -->\n)?```(?P<language>\w+)[^\n]*\n(?P<code>.*?)^```$",
-    re.MULTILINE | re.DOTALL,
-)
 #: The module of each page of the reference.
 PUBLIC = {
     "chatmodels": "chatmodels",
@@ -57,52 +48,12 @@ PUBLIC = {
     "dialects": "chatmodels.dialects",
     "layers": "chatmodels.layers",
 }
-#: Where each provider's requests go on its page, and their keys: the page's server has an answer in every format.
-ADDRESSES = {
-    "OPENAI_API_BASE": "/v1",
-    "ANTHROPIC_BASE_URL": "",
-    "GOOGLE_GEMINI_BASE_URL": "",
-    "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": "",
-    "CO_API_URL": "",
-    "OLLAMA_HOST": "",
-}
-KEYS = "OPENAI ANTHROPIC GEMINI COHERE MISTRAL GROQ DEEPSEEK OPENROUTER"
-MOVED = ("mistral", "groq", "deepseek", "openrouter")
-
-
-def blocks(text: str) -> Iterator[tuple[int, str, str | None]]:
-    """(line, code, expected output or None) of each Python block."""
-    found = list(BLOCK.finditer(text))
-    for i, match in enumerate(found):
-        needs = (match["needs"] or "").split(",")
-        if match["language"] != "python" or any(find_spec(name) is None for name in needs if name):
-            continue
-        after = found[i + 1] if i + 1 < len(found) else None
-        follows = after is not None and after["language"] == "text" and not text[match.end() : after.start()].strip()
-        expected = after["code"] if follows and after is not None else None
-        yield text[: match.start("code")].count("\n") + 1, match["code"], expected
 
 
 @pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
-    with serve_page() as server:
+def practice() -> Iterator[PracticeServer]:
+    with practice_server() as server:
         yield server
-
-
-@pytest.fixture
-def every_provider(page: Page, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Keys of all providers of the pages, and their addresses on the page's server."""
-    for name, path in ADDRESSES.items():
-        monkeypatch.setenv(name, page.url.removesuffix("/v1") + path)
-    for name in KEYS.split():
-        monkeypatch.setenv(f"{name}_API_KEY", "sk-docs")
-    monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", "docs")
-    rows = [provider(name) for name in MOVED]
-    for row in rows:
-        register(msgspec.structs.replace(row, base_url=page.url))
-    yield
-    for row in rows:
-        register(row)
 
 
 def _name(path: Path) -> str:
@@ -111,36 +62,44 @@ def _name(path: Path) -> str:
 
 
 @pytest.mark.parametrize("path", [p for p in PAGES if any(blocks(p.read_text()))], ids=_name)
-def test_the_page_runs(
-    path: Path, page: Page, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    if path.parent.name in ("providers", "migrate"):
-        request.getfixturevalue("every_provider")
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-docs")
-    monkeypatch.setenv("OPENAI_API_BASE", page.url)
+def test_the_page_runs(path: Path, practice: PracticeServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As `chatmodels practice PAGE` runs it."""
+    for name, value in practice.environment().items():
+        monkeypatch.setenv(name, value)
     monkeypatch.delenv("CHATMODELS_MODEL", raising=False)
     monkeypatch.chdir(tmp_path)
     module = ModuleType("docs_page")  # a real module: dataclasses and pickle look theirs up
     monkeypatch.setitem(sys.modules, "docs_page", module)
-    names: dict[str, Any] = vars(module)
     text = path.read_text()
     with warnings.catch_warnings():
         if "<!-- requires: " in text:  # other packages' warnings are not ours
             warnings.simplefilter("ignore")
-        _run(path, text, names)
-
-
-def _run(path: Path, text: str, names: dict[str, Any]) -> None:
-    for line, code, expected in blocks(text):
-        out = io.StringIO()
-        with contextlib.redirect_stdout(out):
-            exec(compile("\n" * (line - 1) + code, str(path), "exec"), names)
-        if expected is not None:
-            assert out.getvalue().rstrip() == expected.rstrip(), f"{path.name}:{line}"
+        for block in blocks(text):
+            if not block.missing:
+                said = run_block(block, str(path), vars(module))
+                if block.expected is not None:
+                    assert said.rstrip() == block.expected.rstrip(), f"{path.name}:{block.line}"
 
 
 def test_there_are_blocks_to_run() -> None:
     assert sum(1 for p in PAGES for _ in blocks(p.read_text())) > 10
+
+
+def test_each_page_that_asks_a_provider_says_how_to_follow_it_without_a_key() -> None:
+    """A missing key is the first thing that a newcomer meets."""
+    asks = re.compile(r"\bChat(OpenAI|Anthropic|Google|Bedrock|Cohere|MistralAI|Ollama)\(|ChatModel\(\"(?!local|acme)")
+    own_key = re.compile(r"api_key=|base_url=")
+    silent = [
+        _name(page)
+        for page in PAGES
+        if any(
+            asks.search(line) and not own_key.search(line)
+            for b in blocks(page.read_text())
+            for line in b.code.splitlines()
+        )
+        and "chatmodels practice" not in page.read_text()
+    ]
+    assert silent == []
 
 
 def test_the_command_lines_shown_parse() -> None:
@@ -149,8 +108,10 @@ def test_the_command_lines_shown_parse() -> None:
     from chatmodels.cli._args import COMMANDS, chat_parser, models_parser, parser
     from chatmodels.cli._batch import batch_parser
     from chatmodels.cli._logs import logs_parser
+    from chatmodels.cli._practice import practice_parser
 
     parsers = {"chat": chat_parser, "models": models_parser, "logs": logs_parser, "batch": batch_parser}
+    parsers["practice"] = practice_parser
 
     for path in PAGES:
         for match in BLOCK.finditer(path.read_text()):
@@ -160,7 +121,8 @@ def test_the_command_lines_shown_parse() -> None:
                 words = shlex.split(command, comments=True)
                 kind = words[0] if words and words[0] in COMMANDS else ""
                 made = parsers.get(kind, parser)()
-                made.parse_intermixed_args(words[1:] if kind else words)
+                given = words[1:] if kind else words
+                made.parse_args(given) if kind == "practice" else made.parse_intermixed_args(given)
 
 
 def test_every_page_is_in_the_table_of_contents() -> None:

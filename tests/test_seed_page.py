@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from .page import Page, serve_page
+from chatmodels.testing import PracticeServer, practice_server
 
 SETUP = "from chatmodels.chat_models import ChatOpenAI\nchat = ChatOpenAI()\n"
 MESSAGES = "from chatmodels.schema import (AIMessage, HumanMessage, SystemMessage)\n"
@@ -49,15 +49,15 @@ USAGE_SHOWN = "{'token_usage': {'prompt_tokens': 57, 'completion_tokens': 20, 't
 
 
 @pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
-    with serve_page() as server:
+def page() -> Iterator[PracticeServer]:
+    with practice_server() as server:
         yield server
 
 
 @pytest.fixture
-def openai_env(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+def openai_env(page: PracticeServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-page")
-    monkeypatch.setenv("OPENAI_API_BASE", page.url)
+    monkeypatch.setenv("OPENAI_API_BASE", page.base_url)
 
 
 def last_value(code: str) -> Any:
@@ -87,7 +87,7 @@ def test_messages_in_message_out(openai_env: None) -> None:
     assert repr(last_value(SETUP + MESSAGES + ONE)) == ONE_SHOWN
 
 
-def test_several_messages(openai_env: None, page: Page) -> None:
+def test_several_messages(openai_env: None, page: PracticeServer) -> None:
     assert repr(last_value(SETUP + MESSAGES + SEVERAL)) == ONE_SHOWN
     assert page.seen[-1]["body"]["messages"] == [
         {"role": "system", "content": "You are a helpful assistant that translates English to French."},
@@ -107,7 +107,7 @@ def test_generate_streamed_says_the_same(openai_env: None) -> None:
     assert repr(last_value(code)) == GENERATE_SHOWN
 
 
-def test_the_page_as_a_2023_script_unchanged(page: Page, tmp_path: Path) -> None:
+def test_the_page_as_a_2023_script_unchanged(page: PracticeServer, tmp_path: Path) -> None:
     code = (SETUP + MESSAGES + f"print(repr({ONE}))\n").replace("chatmodels", "langchain")
     head, _, last = GENERATE.rpartition("\n")
     script = tmp_path / "page.py"
@@ -116,7 +116,7 @@ def test_the_page_as_a_2023_script_unchanged(page: Page, tmp_path: Path) -> None
         [sys.executable, "-m", "chatmodels.compat", str(script)],
         capture_output=True,
         text=True,
-        env={**os.environ, "OPENAI_API_KEY": "sk-page", "OPENAI_API_BASE": page.url},
+        env={**os.environ, "OPENAI_API_KEY": "sk-page", "OPENAI_API_BASE": page.base_url},
         timeout=60,
         check=False,
     )

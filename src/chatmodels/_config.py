@@ -15,7 +15,7 @@ from ._errors import MissingKeyError, UsageError
 from ._flow import Target, Timeouts
 from ._http import HTTPConfig, transport
 from ._layers import Layer, TryLayer, sorted_layers
-from ._providers import Provider, load, provider, url_fields
+from ._providers import Provider, base_url_names, load, provider, url_fields
 from ._quirks import QUIRKS
 from ._retry import Budget, Retry
 from ._secret import Hidden, Secret
@@ -51,7 +51,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
 def base_url_of(config: Config, row: Provider) -> str:
     """The address: given, from the environment, or the row's; its `{name}` fields filled in."""
-    url = config.base_url or next((v for n in row.base_url_env if (v := os.environ.get(n))), None) or row.base_url
+    url = config.base_url or next((v for n in base_url_names(row) if (v := os.environ.get(n))), None) or row.base_url
     url = url.rstrip("/") if row.transport == "http" else url
     for name in url_fields(row) if "{" in url else ():
         value = config.provider_options.get(name) or os.environ.get(row.env.get(name, ""))

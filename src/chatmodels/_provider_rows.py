@@ -230,6 +230,7 @@ ROWS: tuple[Provider, ...] = (
           "https://docs.crusoecloud.com/managed-inference/overview", reasoning_field="reasoning"),
     _chat("avian", "https://api.avian.io/v1", "AVIAN_API_KEY", "https://avian.io/docs", reasoning_field="reasoning_content"),
     _chat("wandb", "https://api.inference.wandb.ai/v1", "WANDB_API_KEY", "https://docs.wandb.ai/guides/inference/",
+          base_url_env=("WANDB_INFERENCE_BASE_URL",),  # WANDB_BASE_URL is the address of their server of experiments
           sampling=_OPEN, reasoning_field="reasoning_content"),
     _chat("digitalocean", "https://inference.do-ai.run/v1", "DIGITALOCEAN_ACCESS_TOKEN",
           "https://docs.digitalocean.com/products/gradient-ai-platform/reference/api/"),

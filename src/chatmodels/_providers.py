@@ -21,9 +21,10 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     """One host. `dialect` is "module:Class" and `options` what its constructor takes beside the provider's name.
 
     `auth`: "bearer", "none" or "header:NAME". `key_env` lists the variables that may hold the key, first one
-    first; `needs_key` is False for local servers. `base_url_env` lists variables that may hold the base URL. `base_url` may
-    hold `{name}` fields, filled from keyword arguments or from the variables that `env` names. `takes` lists
-    further keyword arguments of the model class that go to the dialect (`env` may name variables for them too).
+    first; `needs_key` is False for local servers. `base_url_env` lists variables that may hold the base URL (where there are
+    none, `NAME_BASE_URL` may). `base_url` may hold `{name}` fields, filled from keyword arguments or from the variables that
+    `env` names. `takes` lists further keyword arguments of the model class that go to the dialect (`env` may name variables
+    for them too).
     `keyless` says how requests go without a key: "aws" (Signature V4), "google" or "azure" (their tokens). `exchange` says
     that the key is exchanged for a token first, and how ("ibm", "gigachat", "sap"); `auth_takes` lists the keyword arguments
     that this needs. `transport` is "http", "local", or "module:function", which makes the transport from a model's configuration.
@@ -58,6 +59,13 @@ _FIELD = re.compile(r"\{(\w+)\}")
 def url_fields(row: Provider) -> list[str]:
     """The names of the fields in a row's base URL."""
     return _FIELD.findall(row.base_url)
+
+
+def base_url_names(row: Provider) -> tuple[str, ...]:
+    """The variables that may hold a row's base URL: those of its own, else NAME_BASE_URL (no fields to fill in, and HTTP)."""
+    if row.base_url_env or row.transport != "http" or "{" in row.base_url:
+        return row.base_url_env
+    return (row.name.replace("-", "_").upper() + "_BASE_URL",)
 
 
 def keywords(row: Provider) -> frozenset[str]:

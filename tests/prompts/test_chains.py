@@ -15,8 +15,7 @@ import pytest
 from chatmodels import BatchError, ChatOpenAI, ChatPromptTemplate, LLMResult, PromptTemplate, UsageError
 from chatmodels.chains import Chain, LLMChain, StrOutputParser
 from chatmodels.prompts import AIMessagePromptTemplate, SystemMessagePromptTemplate
-
-from ..page import Page, serve_page
+from chatmodels.testing import PracticeServer, practice_server
 
 PROMPT = PromptTemplate.from_template("Translate to {to}: I love {thing}.")
 CODE, MIND = {"to": "French", "thing": "programming"}, {"to": "French", "thing": "artificial intelligence"}
@@ -24,14 +23,14 @@ SAID, SAID_MIND = "J'aime programmer.", "J'aime l'intelligence artificielle."
 
 
 @pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
-    with serve_page() as server:
+def page() -> Iterator[PracticeServer]:
+    with practice_server() as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def chat(page: Page) -> ChatOpenAI:
-    return ChatOpenAI(openai_api_key="sk-x", base_url=page.url)
+def chat(page: PracticeServer) -> ChatOpenAI:
+    return ChatOpenAI(openai_api_key="sk-x", base_url=page.base_url)
 
 
 @pytest.fixture
@@ -39,7 +38,7 @@ def chain(chat: ChatOpenAI) -> LLMChain:
     return LLMChain(llm=chat, prompt=PROMPT)
 
 
-async def test_one_input_under_every_name(chain: LLMChain, page: Page) -> None:
+async def test_one_input_under_every_name(chain: LLMChain, page: PracticeServer) -> None:
     assert chain.run(CODE) == chain.run(**CODE) == chain.predict(**CODE) == SAID
     assert await chain.arun(CODE) == await chain.arun(**CODE) == await chain.apredict(**CODE) == SAID
     assert (
@@ -98,7 +97,7 @@ async def test_batches(chain: LLMChain) -> None:
     assert (Chain([chain]) | (lambda row: row["text"])).batch([CODE, MIND]) == [SAID, SAID_MIND]
 
 
-def test_stop_words_among_the_values(chain: LLMChain, page: Page) -> None:
+def test_stop_words_among_the_values(chain: LLMChain, page: PracticeServer) -> None:
     chain.run({**CODE, "stop": ["\n"]})
     assert page.seen[-1]["body"]["stop"] == ["\n"]
     chain.generate([CODE], stop=["!"])
@@ -185,12 +184,12 @@ print((chat_prompt | chat | StrOutputParser()).invoke(values), isinstance(chat_p
 """
 
 
-def test_a_script_of_2023(page: Page, tmp_path: Path) -> None:
+def test_a_script_of_2023(page: PracticeServer, tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(SCRIPT_2023)
     done = subprocess.run(
         [sys.executable, "-m", "chatmodels.compat", "script.py"],
         check=False, capture_output=True, text=True, cwd=tmp_path, timeout=60,
-        env={**os.environ, "OPENAI_API_KEY": "sk-2023", "OPENAI_API_BASE": page.url},
+        env={**os.environ, "OPENAI_API_KEY": "sk-2023", "OPENAI_API_BASE": page.base_url},
     )  # fmt: skip
     assert done.stdout.splitlines() == [
         """AIMessage(content="J'aime programmer.", additional_kwargs={})""",
@@ -200,7 +199,7 @@ def test_a_script_of_2023(page: Page, tmp_path: Path) -> None:
     ], done.stderr
 
 
-def test_what_else_a_chain_of_2023_took(chat: ChatOpenAI, page: Page) -> None:
+def test_what_else_a_chain_of_2023_took(chat: ChatOpenAI, page: PracticeServer) -> None:
     class Handler:
         def __init__(self) -> None:
             self.heard = 0

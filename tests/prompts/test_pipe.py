@@ -25,9 +25,8 @@ from chatmodels import (
 )
 from chatmodels.chains import Chain, StrOutputParser
 from chatmodels.prompts import ChatPromptValue, FewShotChatMessagePromptTemplate, SemanticSimilarityExampleSelector
-from chatmodels.testing import CUT, ChatScripted
-
-from ..page import Page, serve_page
+from chatmodels.testing import CUT, ChatScripted, PracticeServer, practice_server
+from chatmodels.testing.practice._words import OTHERWISE
 
 PROMPT = ChatPromptTemplate.from_messages([("system", "To {to}."), ("human", "I love {thing}.")])
 CODE, MIND = {"to": "French", "thing": "programming"}, {"to": "French", "thing": "artificial intelligence"}
@@ -36,14 +35,14 @@ SAID_MIND = "J'aime l'intelligence artificielle."
 
 
 @pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
-    with serve_page() as server:
+def page() -> Iterator[PracticeServer]:
+    with practice_server() as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def chat(page: Page) -> ChatOpenAI:
-    return ChatOpenAI(openai_api_key="sk-x", base_url=page.url)
+def chat(page: PracticeServer) -> ChatOpenAI:
+    return ChatOpenAI(openai_api_key="sk-x", base_url=page.base_url)
 
 
 async def shout(answer: AIMessage) -> str:
@@ -54,7 +53,7 @@ def words(answer: AIMessage) -> list[str]:
     return answer.text.split()
 
 
-async def test_one_input(chat: ChatOpenAI, page: Page) -> None:
+async def test_one_input(chat: ChatOpenAI, page: PracticeServer) -> None:
     chain = PROMPT | chat
     answer = chain.invoke(CODE)
     assert isinstance(answer, AIMessage)
@@ -68,7 +67,7 @@ async def test_one_input(chat: ChatOpenAI, page: Page) -> None:
     assert await (chain | words).ainvoke(CODE) == ["J'aime", "programmer."]
 
 
-async def test_settings_go_to_the_model(chat: ChatOpenAI, page: Page) -> None:
+async def test_settings_go_to_the_model(chat: ChatOpenAI, page: PracticeServer) -> None:
     chain = PROMPT | chat | StrOutputParser()
     chain.invoke(CODE, temperature=0.5, stop=["x"])
     assert (page.seen[-1]["body"]["temperature"], page.seen[-1]["body"]["stop"]) == (0.5, ["x"])
@@ -82,7 +81,7 @@ async def test_settings_go_to_the_model(chat: ChatOpenAI, page: Page) -> None:
         (PROMPT | str).invoke(CODE, temperature=1)
 
 
-async def test_the_values_are_checked_before_anything_is_sent(chat: ChatOpenAI, page: Page) -> None:
+async def test_the_values_are_checked_before_anything_is_sent(chat: ChatOpenAI, page: PracticeServer) -> None:
     chain, before = PROMPT | chat, len(page.seen)
     with pytest.raises(UsageError, match="missing: 'thing'; extra: 'ting'"):
         chain.invoke({"to": "French", "ting": "x"})
@@ -178,14 +177,14 @@ async def test_one_bad_item_spoils_no_other(chat: ChatOpenAI) -> None:
         chain.batch(CODE)
 
 
-async def test_two_models_in_a_row(chat: ChatOpenAI, page: Page) -> None:
+async def test_two_models_in_a_row(chat: ChatOpenAI, page: PracticeServer) -> None:
     again = ChatPromptTemplate.from_template("Again: {text}")
     chain = PROMPT | chat | StrOutputParser() | again | chat | StrOutputParser()
-    assert chain.invoke(CODE) == "Bonjour."
+    assert chain.invoke(CODE) == OTHERWISE
     assert page.seen[-1]["body"]["messages"] == [{"role": "user", "content": f"Again: {SAID}"}]
-    assert chain.batch([CODE, MIND]) == ["Bonjour."] * 2 == await chain.abatch([CODE, MIND])
-    assert "".join(chain.stream(CODE)) == "Bonjour."
-    assert "".join([p async for p in chain.astream(CODE)]) == "Bonjour."
+    assert chain.batch([CODE, MIND]) == [OTHERWISE] * 2 == await chain.abatch([CODE, MIND])
+    assert "".join(chain.stream(CODE)) == OTHERWISE
+    assert "".join([p async for p in chain.astream(CODE)]) == OTHERWISE
 
 
 async def test_functions_before_the_prompt_and_chains_within_chains(chat: ChatOpenAI) -> None:
@@ -232,7 +231,7 @@ def test_a_broken_stream_is_an_error_through_the_chain() -> None:
     assert caught.value.message.text.startswith("one")
 
 
-async def test_examples_picked_by_an_async_embedding(chat: ChatOpenAI, page: Page) -> None:
+async def test_examples_picked_by_an_async_embedding(chat: ChatOpenAI, page: PracticeServer) -> None:
     async def embed(texts: list[str]) -> list[list[float]]:
         return [[float("love" in t), 1.0] for t in texts]
 

@@ -10,7 +10,7 @@ from .._errors import UsageError
 from .._json import is_array, loads
 from .._version import __version__
 
-COMMANDS = ("chat", "models", "logs", "batch")
+COMMANDS = ("chat", "models", "logs", "batch", "practice")
 
 _EPILOG = """\
 examples:
@@ -30,10 +30,11 @@ chatmodels [options] PROMPT
        chatmodels chat [options]
        chatmodels models [--json]
        chatmodels logs [options]
-       chatmodels batch IN -o OUT [options]"""
+       chatmodels batch IN -o OUT [options]
+       chatmodels practice [COMMAND ...]"""
 _DESCRIPTION = (
     "Ask a chat model; the answer streams to the terminal. `chat` holds a conversation, `models` lists providers, "
-    "`logs` past calls, `batch` asks about every item of a file."
+    "`logs` past calls, `batch` asks about every item of a file, `practice` runs a command with a stand-in for every provider."
 )
 
 

@@ -9,7 +9,7 @@ from typing import TypedDict
 from urllib.parse import urlsplit
 
 from .._json import dumps_text
-from .._providers import Provider, providers
+from .._providers import Provider, base_url_names, providers
 
 _READY = {True: "yes", False: "no", None: "if running"}
 
@@ -81,7 +81,7 @@ def _key(row: Provider, found: str | None) -> str:
 
 def _address(row: Provider) -> str:
     """The base URL in use, without anything in it that may be a secret."""
-    given = next((v for name in row.base_url_env if (v := os.environ.get(name))), None)
+    given = next((v for name in base_url_names(row) if (v := os.environ.get(name))), None)
     if given is None:
         return row.base_url
     parts = urlsplit(given)

@@ -68,8 +68,10 @@ def _command(arguments: list[str]) -> int:
         return _logs(arguments[1:])
     if command == "batch":
         return _batch(arguments[1:])
+    if command == "practice":
+        return _practice(arguments[1:])
     given = parser().parse_intermixed_args(arguments)
-    if len(given.prompt) == 1 and given.prompt[0] in ("logs", "batch"):  # `chatmodels -m local logs`
+    if len(given.prompt) == 1 and given.prompt[0] in ("logs", "batch", "practice"):  # `chatmodels -m local logs`
         name = given.prompt[0]
         raise UsageError(f"options of {name} follow it: chatmodels {name} [options]", argument=name)
     if len(given.prompt) == 1 and given.prompt[0] in COMMANDS:  # `chatmodels -m local chat`
@@ -170,7 +172,8 @@ def report(answer: Any, *, whole: bool = False, usage: bool = False) -> None:
     if usage:
         counts = answer.usage
         said = f"{counts.input_tokens} in, {counts.output_tokens} out" if counts is not None else "no token counts"
-        sys.stderr.write(f"chatmodels: {answer.provider}:{answer.model}, {said}, {answer.finish_reason}\n")
+        model = answer.model or answer.attempts[-1].model  # Cohere and Bedrock do not say it
+        sys.stderr.write(f"chatmodels: {answer.provider}:{model}, {said}, {answer.finish_reason}\n")
 
 
 def _not_shown(answer: Any) -> list[str]:
@@ -182,3 +185,9 @@ def _not_shown(answer: Any) -> list[str]:
     if answer.alternatives:
         notes.append(f"{len(answer.alternatives)} more answers came: --json shows them")
     return notes
+
+
+def _practice(arguments: list[str]) -> int:
+    from ._practice import practice, practice_parser
+
+    return practice(practice_parser().parse_args(arguments))

@@ -1,4 +1,5 @@
-"""For tests of code that calls models: scripted, function and human models, record and replay, the conformance kit.
+"""For tests of code that calls models: scripted, function and human models, record and replay, a server that stands in for every
+provider, the conformance kit.
 
 Names are imported at their first use: the pytest plug-in is loaded in every run of whoever has this library installed.
 """
@@ -12,12 +13,14 @@ if TYPE_CHECKING:
     from ._human import ChatHuman, HumanInputChatModel
     from ._record import cassette, record, replay
     from ._scripted import CUT, ChatFunction, ChatScripted, FakeListChatModel
+    from .practice import PracticeServer, practice_server
 
 _HOMES = {
     "_cassette": "NotRecorded",
     "_human": "ChatHuman HumanInputChatModel",
     "_record": "cassette record replay",
     "_scripted": "CUT ChatFunction ChatScripted FakeListChatModel",
+    "practice": "PracticeServer practice_server",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
@@ -29,7 +32,9 @@ __all__ = [
     "FakeListChatModel",
     "HumanInputChatModel",
     "NotRecorded",
+    "PracticeServer",
     "cassette",
+    "practice_server",
     "record",
     "replay",
 ]

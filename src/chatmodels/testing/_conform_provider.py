@@ -14,7 +14,7 @@ from .._call import Call
 from .._errors import ChatModelError, MissingKeyError
 from .._messages import HumanMessage
 from .._model import ChatModel
-from .._providers import _ROWS, Provider, load, providers, register, url_fields
+from .._providers import _ROWS, Provider, base_url_names, load, providers, register, url_fields
 from ._conform_dialect import claim
 
 _KEY = "conformance-canary-0123456789"
@@ -94,7 +94,7 @@ def check_address(row: Provider, options: dict[str, Any]) -> None:
         with _environment(row, {}):
             found = _address(_model(row, {**options, "base_url": _NOWHERE + "/"}, api_key=_KEY))
             claim(found == _NOWHERE, f"{row.name}: base_url={_NOWHERE + '/'!r} gives {found!r}")
-        for variable in row.base_url_env if not url_fields(row) else ():
+        for variable in base_url_names(row) if not url_fields(row) else ():
             with _environment(row, {variable: _NOWHERE}):
                 found = _address(_model(row, options, api_key=_KEY))
                 claim(found == _NOWHERE, f"{row.name}: the address in {variable} is not used, but {found!r}")
@@ -150,7 +150,7 @@ def _registered(row: Provider) -> Generator[None]:
 @contextmanager
 def _environment(row: Provider, given: dict[str, str]) -> Generator[None]:
     """Of the variables that the row reads, those given are set, and no others."""
-    names = {*row.key_env, *row.base_url_env, *row.env.values(), *given}
+    names = {*row.key_env, *base_url_names(row), *row.env.values(), *given}
     before = {name: os.environ.pop(name) for name in names if name in os.environ}
     os.environ.update(given)
     try:
