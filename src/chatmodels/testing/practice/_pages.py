@@ -43,8 +43,15 @@ def blocks(text: str) -> Iterator[Block]:
         after = found[i + 1] if i + 1 < len(found) else None
         follows = after is not None and after["language"] == "text" and not text[match.end() : after.start()].strip()
         expected = after["code"] if follows and after is not None else None
-        missing = tuple(name for name in (match["needs"] or "").split(",") if name and find_spec(name) is None)
+        missing = tuple(name for name in (match["needs"] or "").split(",") if name and not _is_there(name))
         yield Block(text[: match.start("code")].count("\n") + 1, match["code"], expected, missing)
+
+
+def _is_there(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except ModuleNotFoundError:  # not even the package that it is in
+        return False
 
 
 def run_block(block: Block, page: str, names: dict[str, Any], echo: TextIO | None = None) -> str:
