@@ -13,7 +13,7 @@ import pytest
 
 from chatmodels import AIMessage
 from chatmodels._errors import ConnectError
-from chatmodels._http import HTTPConfig
+from chatmodels._http_common import HTTPConfig
 from chatmodels._http_origin import IDLE_MOST, IDLE_SECONDS, Idle, Origin, Ways
 
 from .conftest import World, chat

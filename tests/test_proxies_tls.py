@@ -16,7 +16,7 @@ import trustme
 
 from chatmodels import AIMessage, UsageError
 from chatmodels._errors import ConnectError
-from chatmodels._http import HTTPConfig
+from chatmodels._http_common import HTTPConfig
 from chatmodels._proxy import proxy_for
 
 from .conftest import KEY, World, chat

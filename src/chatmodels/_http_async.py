@@ -15,8 +15,8 @@ from typing import Any
 from ._call import HTTPResponse
 from ._errors import ChatModelError, DeadlineError, TransportError
 from ._flow import Open, Send
-from ._http import DRAIN_SECONDS, HTTPConfig, brief, head_limit, headers_of, passed
 from ._http_async_connect import Connection, connect
+from ._http_common import DRAIN_SECONDS, HTTPConfig, brief, head_limit, headers_of, passed
 from ._http_origin import Idle, Origin, Ways
 from ._http_wire import Body, Head, request_head, response_head
 

@@ -18,7 +18,8 @@ from ._async import in_thread, spawn, within
 from ._call import HTTPResponse
 from ._errors import ChatModelError, ConnectError, DeadlineError, ProtocolError, TransportError, UsageError
 from ._flow import Open, Send
-from ._http import DRAIN_SECONDS, ThreadedOpened, brief, head_limit, headers_of, passed
+from ._http import ThreadedOpened
+from ._http_common import DRAIN_SECONDS, brief, head_limit, headers_of, passed
 from ._portal import in_portal
 
 

@@ -14,7 +14,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from ._errors import ChatModelError, ConnectError, DeadlineError, UsageError
-from ._http import HTTPConfig, brief, passed, without_user
+from ._http_common import HTTPConfig, brief, passed, without_user
 from ._proxy import basic_auth, proxy_for
 
 #: Idle connections are given up after so many seconds: many servers, and the gateways between, drop them soon after.

@@ -14,7 +14,7 @@ from typing import Any
 from ._call import HTTPResponse
 from ._errors import ChatModelError, DeadlineError, TransportError
 from ._flow import Open, Send
-from ._http import DRAIN_SECONDS, HTTPConfig, brief, head_limit, headers_of, passed
+from ._http_common import DRAIN_SECONDS, HTTPConfig, brief, head_limit, headers_of, passed
 from ._http_connect import Connection, left
 from ._http_origin import Idle, Origin, Ways
 from ._http_wire import Body, Head, request_head, response_head

@@ -18,7 +18,7 @@ from ._config import Config, base_url_of, key_of, plan_of
 from ._drive import achunks, arun, chunks, run
 from ._errors import UsageError
 from ._flow import Flow, Timeouts
-from ._http import HTTPConfig, without_user
+from ._http_common import HTTPConfig, without_user
 from ._inputs import Input, messages_of
 from ._json import is_object
 from ._layers import ambient, with_ambient

@@ -10,7 +10,7 @@ from urllib.request import getproxies, proxy_bypass
 from ._secret import Hidden
 
 if TYPE_CHECKING:
-    from ._http import HTTPConfig
+    from ._http_common import HTTPConfig
 
 
 def proxy_for(url: str, config: HTTPConfig) -> str:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from .._errors import ConnectError, UsageError
 from .._flow import NOW, Ask, Flow, Sleep
-from .._http import without_user
+from .._http_common import without_user
 from .._limits_book import LimitError, Ticket
 from .._limits_headers import Kind
 from .._limits_window import Quota

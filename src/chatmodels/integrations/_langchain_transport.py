@@ -18,7 +18,8 @@ from chatmodels._async import in_trio
 from chatmodels._call import HTTPResponse
 from chatmodels._errors import ChatModelError, DeadlineError, ProviderError, UsageError
 from chatmodels._flow import Open, Send
-from chatmodels._http import ThreadedOpened, passed
+from chatmodels._http import ThreadedOpened
+from chatmodels._http_common import passed
 from chatmodels._json import loads
 from chatmodels.dialects._base import make_error
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from chatmodels._async import in_thread, in_trio
 from chatmodels._errors import DeadlineError
-from chatmodels._http import passed
+from chatmodels._http_common import passed
 from chatmodels._portal import in_portal, portal
 
 from ._needs import caused

@@ -15,7 +15,7 @@ from .._async import in_thread, sleep
 from .._call import HTTPResponse
 from .._errors import DeadlineError, TransportError
 from .._flow import Open, Send
-from .._http import head_limit, passed
+from .._http_common import head_limit, passed
 
 #: (seconds to wait before it, the bytes).
 Piece: TypeAlias = "tuple[float, bytes]"
