@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 from .._errors import UsageError
 from .._version import __version__
-from ._metrics import COMMON, FAMILIES, SECONDS, Family
+from ._metrics_names import COMMON, FAMILIES, SECONDS, Family
 
 
 class Meter:

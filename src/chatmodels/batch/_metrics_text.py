@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .._errors import UsageError
-from ._metrics import FAMILIES, SECONDS, Family
+from ._metrics_names import FAMILIES, SECONDS, Family
 
 TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
