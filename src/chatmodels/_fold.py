@@ -79,7 +79,7 @@ def _refusal(b: _Building) -> Part | None:
 
 def _call(b: _Building) -> ToolCall | InvalidToolCall:
     text = mend(b.out.getvalue())
-    if b.custom:
+    if b.custom and b.name:
         return ToolCall(b.id, b.name, text, custom=True, provider_data=b.provider_data)
     return tool_call(b.id, b.name, text, provider_data=b.provider_data)
 

@@ -27,6 +27,8 @@ LIMIT = 16 * 1024 * 1024
 
 _T = TypeVar("_T")
 _BOM = b"\xef\xbb\xbf"
+#: So much is kept of the lines that are no fields, in bytes.
+_STRAYS = 4000
 _LONE_CR = re.compile(rb"\r(?!\n)")
 _NAMED = re.compile(rb"^event: (.*)\ndata: (.*)(?:\n\n|\Z)", re.MULTILINE)
 
@@ -170,6 +172,8 @@ class SSE(_Blocks[tuple[bytes, bytes]]):
     _separator = b"\n\n"
     _cr_ends_line = True
     _what = "one event of the stream"
+    #: How the lines begin that are no field: a server that fails may write a bare error into its stream.
+    strays = b""
 
     def _frames(self, body: bytes) -> list[tuple[bytes, bytes]]:
         # Two usual forms at the speed of C: all events are one data line, or all are a name line and a data
@@ -185,19 +189,20 @@ class SSE(_Blocks[tuple[bytes, bytes]]):
             pairs: list[tuple[bytes, bytes]] = _NAMED.findall(body)
             if body.count(b"\n") == 3 * len(pairs) - 2:
                 return pairs
-        return [event for block in body.split(b"\n\n") if (event := _event(block)) is not None]
+        return [event for block in body.split(b"\n\n") if (event := self._event(block)) is not None]
 
-
-def _event(block: bytes) -> tuple[bytes, bytes] | None:
-    name = b""
-    data: list[bytes] = []
-    for line in block.split(b"\n"):
-        field, _, value = line.partition(b":")
-        if field == b"data":
-            data.append(value.removeprefix(b" "))
-        elif field == b"event":
-            name = value.removeprefix(b" ")
-    return (name, b"\n".join(data)) if data else None
+    def _event(self, block: bytes) -> tuple[bytes, bytes] | None:
+        name = b""
+        data: list[bytes] = []
+        for line in block.split(b"\n"):
+            field, _, value = line.partition(b":")
+            if field == b"data":
+                data.append(value.removeprefix(b" "))
+            elif field == b"event":
+                name = value.removeprefix(b" ")
+            elif field not in (b"", b"id", b"retry") and len(self.strays) < _STRAYS:
+                self.strays = (self.strays + line + b"\n")[:_STRAYS]
+        return (name, b"\n".join(data)) if data else None
 
 
 class JSONLines(_Blocks[bytes]):

@@ -10,7 +10,7 @@ from typing import Any
 
 from ._content import content_of
 from ._errors import UsageError
-from ._json import is_array, is_object, loads, mend_all
+from ._json import dumps_text, is_array, is_object, loads, mend_all
 from ._messages import AIMessage, ChatMessage, FunctionMessage, HumanMessage, Message, SystemMessage, ToolMessage
 from ._parts import Audio, InvalidToolCall, Part, Reasoning, Refusal, Text, ToolCall
 
@@ -116,8 +116,12 @@ def tool_call(
 ) -> ToolCall | InvalidToolCall:
     """A call from the arguments as they came: JSON text, an object, or nothing (then `{}`).
 
-    Text that is not a JSON object gives an `InvalidToolCall` with the raw text, never an exception.
+    Text that is not a JSON object gives an `InvalidToolCall` with the raw text, never an exception; so does a call without
+    a name, which nobody could run.
     """
+    if not name:
+        written = arguments if isinstance(arguments, str) else dumps_text(arguments) if arguments is not None else ""
+        return InvalidToolCall(id, name, written, "the call has no name", provider_data=provider_data)
     if arguments is None or arguments == "":
         return ToolCall(id, name, {}, text="" if arguments == "" else None, provider_data=provider_data)
     if not isinstance(arguments, str):

@@ -54,7 +54,12 @@ def _second_try(decoder: msgspec.json.Decoder[T], data: bytes | str, what: str, 
     except msgspec.ValidationError as error:
         raise ProtocolError(f"{what}: {error}", path=_path(error), data=data) from error
     except ValueError as error:
-        raise ProtocolError(f"{what} is not JSON: {error}", data=data) from error
+        raise ProtocolError(f"{what} is not JSON: {error}; it begins {shown(data)}", data=data) from error
+
+
+def shown(data: bytes | str) -> str:
+    """How the bytes begin, for the text of an error."""
+    return repr(data[:80].decode("utf-8", "replace") if isinstance(data, bytes) else data[:80])
 
 
 def _path(error: Exception) -> str | None:

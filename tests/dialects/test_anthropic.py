@@ -570,7 +570,7 @@ def test_answer_with_everything_missing() -> None:
 def test_odd_blocks() -> None:
     message = decoded(answer([None, "text", {"text": "x"}, {"type": "text"}, {"type": "tool_use"}, 3], "new_reason"))  # type: ignore[list-item]
     kinds = [type(p).__name__ for p in message.parts]
-    assert kinds == ["Opaque", "Opaque", "Opaque", "ToolCall", "Opaque"]
+    assert kinds == ["Opaque", "Opaque", "Opaque", "InvalidToolCall", "Opaque"]
     assert (message.finish_reason, message.raw_finish_reason) == ("other", "new_reason")
 
 

@@ -477,7 +477,7 @@ def test_odd_blocks() -> None:
         {"reasoningContent": {}},
     ]
     message = decoded(answer(blocks, "new_reason"))
-    assert [type(p).__name__ for p in message.parts] == ["Opaque", "Text", "ToolCall", "Opaque", "Reasoning"]
+    assert [type(p).__name__ for p in message.parts] == ["Opaque", "Text", "InvalidToolCall", "Opaque", "Reasoning"]
     assert (message.finish_reason, message.raw_finish_reason) == ("other", "new_reason")
 
 

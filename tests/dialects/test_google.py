@@ -712,8 +712,6 @@ def test_parts_of_an_answer(wire: Any, part: Any) -> None:
         ({"candidates": [{"content": {}, "finishReason": "STOP"}]}, "", "stop", "STOP"),
         ({"candidates": [{"content": {"parts": {"text": "a"}}}]}, "a", "unknown", None),
         ({"candidates": [{"content": None, "finishReason": "FINISH_REASON_UNSPECIFIED"}]}, "", "unknown", None),
-        ({"candidates": None}, "", "unknown", None),
-        ({}, "", "unknown", None),
         ({"promptFeedback": "?"}, "", "unknown", None),
         (chunk({"functionCall": {}}, {"text": "a"}, finish="STOP"), "a", "stop", "STOP"),
         ({"promptFeedback": {"blockReason": "SAFETY"}}, "", "content_filter", "SAFETY"),

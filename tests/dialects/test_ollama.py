@@ -346,7 +346,7 @@ def test_a_picture_that_cannot_be_read() -> None:
     assert decode(line("", True, images=["?"])).content == [Opaque(provider="ollama", kind="image", data="?")]
 
 
-@pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"message": "text"}'])
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"message": ["text"], "done": true}'])
 def test_an_answer_that_cannot_be_read(body: bytes) -> None:
     with pytest.raises(ProtocolError):
         Ollama().decode(HTTPResponse(status=200, body=body))

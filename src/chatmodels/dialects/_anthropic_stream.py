@@ -27,7 +27,7 @@ from .._events import (
     ToolCallDelta,
     UsageSoFar,
 )
-from .._json import dumps_text, loads
+from .._json import dumps_text, loads, shown
 from .._schema_walk import is_object
 from ._anthropic_blocks import (
     citation_of,
@@ -38,7 +38,7 @@ from ._anthropic_blocks import (
     signature_of,
     usage_of,
 )
-from ._base import Dialect, SSEDecoder, make_error, read_error
+from ._base import Dialect, SSEDecoder, is_error, make_error, read_error
 from ._kept import beside, count, items, keep, mapping, text, text_or_none
 
 
@@ -117,7 +117,7 @@ class AnthropicStream(SSEDecoder):
             event = loads(payload)
         except ValueError as error:
             raise ProtocolError(
-                f"{self._provider}: a stream event is not JSON: {error}",
+                f"{self._provider}: a stream event is not JSON: {error}; it begins {shown(payload)}",
                 data=payload,
                 provider=self._provider,
             ) from error
@@ -129,7 +129,7 @@ class AnthropicStream(SSEDecoder):
             )
         kind = event.get("type") or name.decode("utf-8", "replace")
         handle = _EVENTS.get(kind if isinstance(kind, str) else "")
-        if handle is None and event.get("error"):
+        if handle is None and (event.get("error") or ("type" not in event and is_error(event))):
             handle = AnthropicStream._error
         if handle is not None:
             handle(self, out, event)

@@ -45,7 +45,7 @@ from .._events import (
 )
 from .._framing import SSE
 from .._inputs import tool_call
-from .._json import dumps_text, is_array, is_object, loads
+from .._json import dumps_text, is_array, is_object, loads, shown
 from .._messages import AIMessage
 from .._parts import Part, Reasoning, Text, ToolCall
 
@@ -156,10 +156,19 @@ class Decoder:
             self.ended = True
         return out
 
-    def incomplete(self) -> IncompleteStream:
+    #: What came in the stream and is no part of it, where the framing keeps that.
+    strays: bytes = b""
+
+    def incomplete(self) -> ChatModelError:
+        """The error of a stream that ended too early: the provider's own, where a bare one stands at its end."""
+        provider = self.dialect.provider
+        told = error_told(provider, self.strays)
+        if told is not None:
+            return told
+        beside = f"; beside it stood {self.strays[:200]!r}" if self.strays else ""
         return IncompleteStream(
-            "the stream ended before the answer was complete; the error's .message has what came",
-            provider=self.dialect.provider,
+            f"the stream ended before the answer was complete; the error's .message has what came{beside}",
+            provider=provider,
         )
 
     def _sniff(self, data: bytes) -> bool:
@@ -195,6 +204,10 @@ class SSEDecoder(Decoder):
         super().__init__(dialect)
         self._sse = SSE()
         self.frames = self._sse.feed  # type: ignore[method-assign]
+
+    @property
+    def strays(self) -> bytes:  # type: ignore[override]
+        return self._sse.strays
 
     def last_frames(self) -> list[tuple[bytes, bytes]]:
         """An event that the end of the bytes cut off counts when it is whole JSON; else it is dropped."""
@@ -400,13 +413,15 @@ def _read_inner(inner: dict[str, Any]) -> tuple[str | None, str | None, str | No
 
 
 def _read_flat(body: dict[str, Any]) -> tuple[str | None, str | None, str | None]:
-    for key in ("message", "Message", "detail", "errors", "error_message", "msg"):
+    for key in _WORDS:
         if body.get(key) is not None:
             message = _text_of(body[key])
             break
     else:
         message = _text_of(body) if body else None
-    code = _word(body.get("code")) or _word(body.get("error_type")) or _word(body.get("__type"))
+    code = next(
+        (w for k in ("code", "error_type", "__type", "error_code", "status_code") if (w := _word(body.get(k)))), None
+    )
     return message, code, _word(body.get("type"))
 
 
@@ -424,6 +439,60 @@ def _word(value: Any) -> str | None:
     return None
 
 
+#: Where the words of an error stand that is no object named "error".
+_WORDS = ("message", "Message", "detail", "errors", "error_message", "error_msg", "msg", "status_msg")
+_CODES = ("code", "status", "status_code", "error_code")
+
+
+def is_error(body: Any) -> bool:
+    """Does a JSON that is no answer and no event tell of an error? By its `error`, or by words beside no sign that all is well."""
+    if is_array(body) and body:
+        body = body[0]
+    if not is_object(body):
+        return False
+    inner = body.get("base_resp")
+    if is_object(inner):
+        return is_error(inner)
+    if body.get("error") or body.get("object") == "error" or body.get("type") == "error":
+        return True
+    if body.get("success") is True or any(str(body.get(key)) in ("0", "200") for key in _CODES):
+        return False
+    return any(isinstance(body.get(key), (str, list)) and body[key] for key in _WORDS)
+
+
+def error_told(provider: str, data: bytes | Any, headers: dict[str, str] | None = None) -> ProviderError | None:
+    """The error that a JSON (or its bytes) tells of with status 200; None when it is none."""
+    body = error_body(data) if isinstance(data, bytes) else data
+    if not is_error(body):
+        return None
+    told = body[0] if is_array(body) else body
+    told = told["base_resp"] if is_object(told.get("base_resp")) else told
+    message, code, kind = read_error(told)
+    status = status_of(told.get("error")) or status_of(told)
+    return make_error(provider, message or "an error", status=status, code=code, kind=kind, body=body, headers=headers)
+
+
+def status_of(error: Any) -> int | None:
+    """The HTTP status that an error inside an answer names."""
+    if not is_object(error):
+        return None
+    for key in ("status_code", "code", "status"):
+        value = error.get(key)
+        if isinstance(value, int) and not isinstance(value, bool) and 100 <= value < 600:
+            return value
+    return None
+
+
+def no_answer(provider: str, response: HTTPResponse, lacks: str) -> ChatModelError:
+    """What a JSON with status 200 is that does not hold what every answer has: a told error, or no answer at all."""
+    begins = response.body[:200].decode("utf-8", "replace")
+    return error_told(provider, response.body, response.headers) or ProtocolError(
+        f"{provider}: the answer has no {lacks}; it begins {begins!r}. Is this the right base_url and model?",
+        data=response.body,
+        provider=provider,
+    )
+
+
 def make_error(
     provider: str,
     message: str,
@@ -434,7 +503,9 @@ def make_error(
     body: Any = None,
     headers: dict[str, str] | None = None,
 ) -> ProviderError:
-    """The right class of ProviderError, by structured code first, then by status."""
+    """The right class of ProviderError, by structured code first, then by status, which a number as the code is as well."""
+    if status is None and code is not None and re.fullmatch("[45][0-9][0-9]", code):
+        status = int(code)
     cls = error_class(status, code, kind, message)
     said = f"{provider}: {message}" + (f" (HTTP {status})" if status else "")
     return cls(
@@ -481,7 +552,8 @@ def json_value(provider: str, data: bytes) -> Any:
     try:
         return loads(data)
     except ValueError as error:
-        raise ProtocolError(f"{provider}: the answer is not JSON: {error}", data=data, provider=provider) from error
+        said = f"{provider}: the answer is not JSON: {error}; it begins {shown(data)}"
+        raise ProtocolError(said, data=data, provider=provider) from error
 
 
 def json_object(provider: str, data: bytes) -> dict[str, Any]:

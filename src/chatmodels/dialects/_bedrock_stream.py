@@ -26,7 +26,7 @@ from .._events import (
     ToolCallDelta,
 )
 from .._framing import AWSEventStream
-from .._json import dumps_text, loads
+from .._json import dumps_text, loads, shown
 from .._schema_walk import is_array, is_object
 from .._usage import Usage
 from ._base import Decoder, Dialect, make_error, read_error
@@ -113,7 +113,7 @@ class BedrockStream(Decoder):
             event: Any = loads(payload) if payload.strip() else {}
         except ValueError as error:
             raise ProtocolError(
-                f"{self._provider}: a stream event is not JSON: {error}",
+                f"{self._provider}: a stream event is not JSON: {error}; it begins {shown(payload)}",
                 data=payload,
                 provider=self._provider,
             ) from error

@@ -26,7 +26,7 @@ from .._events import (
 from .._json import decode_as, loads
 from .._parts import Opaque
 from .._schema_walk import is_object
-from ._base import Dialect, SSEDecoder, make_error, read_error
+from ._base import Dialect, SSEDecoder, error_told, make_error, read_error
 from ._cohere_wire import cited_place, ending, failure, plan_part, read_call, read_citation, usage_of
 from ._kept import items, mapping, text, text_or_none
 
@@ -87,8 +87,10 @@ class CohereStream(SSEDecoder):
         handler = _HANDLERS.get(kind)
         if handler is not None:
             handler(self, out, event)
-        elif kind == "error" or (event.type is None and event.message is not None):
+        elif kind == "error":
             self._fail(payload)
+        elif event.type is None and (told := error_told(self.dialect.provider, payload)) is not None:
+            raise told
 
     def finish(self, out: list[Event]) -> bool:
         return False

@@ -32,7 +32,7 @@ from .._events import (
 from .._parts import Audio, File, Image, Opaque, ServerTool, Video
 from .._schema_walk import is_array, is_object
 from .._usage import Usage
-from ._base import make_error, read_error
+from ._base import is_error, make_error, read_error
 from ._google_errors import refined
 from ._google_wire import (
     FINISH,
@@ -123,7 +123,7 @@ class Assembler:
                 data=args_text(body),
                 provider=self.provider,
             )
-        if body.get("error") and "candidates" not in body:
+        if "candidates" not in body and is_error(body):
             raise self._error(body)
         if body.get("responseId") != self._id or body.get("modelVersion") != self._model:
             self._start(out, body)
@@ -171,7 +171,7 @@ class Assembler:
 
     def _error(self, body: dict[str, Any]) -> Exception:
         message, code, kind = read_error(body)
-        inner = body["error"]
+        inner = body.get("error")
         status = inner.get("code") if is_object(inner) else None
         status = status if isinstance(status, int) and 100 <= status < 600 else None
         said = message or "the answer is an error"

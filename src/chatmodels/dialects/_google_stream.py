@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from .._errors import ProtocolError
 from .._events import Event
 from .._framing import SSE, JSONArray
-from .._json import loads
+from .._json import loads, shown
 from .._schema_walk import is_array
 from ._base import Decoder
 from ._google_answer import Assembler
@@ -50,6 +50,10 @@ class GoogleStream(Decoder):
             self._cut = bool(last.pop().strip())
         return last
 
+    @property
+    def strays(self) -> bytes:  # type: ignore[override]
+        return b"" if self._sse is None else self._sse.strays
+
     def frame(self, out: list[Event], frame: bytes) -> None:
         try:
             body = loads(frame)
@@ -57,7 +61,7 @@ class GoogleStream(Decoder):
             if frame.strip() in (b"", b"[DONE]"):  # gateways add it
                 return
             raise ProtocolError(
-                f"{self.dialect.provider}: a stream event is not JSON: {error}",
+                f"{self.dialect.provider}: a stream event is not JSON: {error}; it begins {shown(frame)}",
                 data=frame,
                 provider=self.dialect.provider,
             ) from error

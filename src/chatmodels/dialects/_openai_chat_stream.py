@@ -34,7 +34,7 @@ from .._fold import Fold
 from .._json import decode_as, dumps_text, is_array, is_object, loads, mend_all, objects
 from .._parts import Part
 from .._usage import Usage
-from ._base import Dialect, SSEDecoder, make_error, read_error
+from ._base import Dialect, SSEDecoder, error_told, make_error, read_error, status_of
 from ._openai_chat_beyond import beyond
 from ._openai_chat_wire import (
     Body,
@@ -53,7 +53,6 @@ from ._openai_chat_wire import (
     search_citations,
     server_tools_of,
     sound,
-    status_of,
     tokens_of,
     usage_of,
     usual_decoder,
@@ -222,13 +221,17 @@ class ChatStream(SSEDecoder):
             self._fail(body.error, payload)
         if is_object(body.data) and "choices" in body.data:
             self.frame(out, (b"", dumps_text(body.data).encode()))
-        elif name == b"error":
-            whole = loads(payload)
+            return
+        whole = loads(payload)
+        if name == b"error":
             message, code, kind = read_error(whole)
             raise make_error(
                 self.dialect.provider, message or "the stream broke off with an error", status=status_of(whole),
                 code=code, kind=kind, body=whole,
             )  # fmt: skip
+        told = None if is_object(whole) and "choices" in whole else error_told(self.dialect.provider, whole)
+        if told is not None:
+            raise told
 
     def _fail(self, error: Any, payload: bytes) -> None:
         message, code, kind = read_error({"error": error})

@@ -363,14 +363,3 @@ def tokens_of(logprobs: Any) -> list[dict[str, Any]] | None:
     if not is_object(logprobs):
         return None
     return [*objects(logprobs.get("content")), *objects(logprobs.get("refusal"))] or None
-
-
-def status_of(error: Any) -> int | None:
-    """The HTTP status that an error inside an answer names."""
-    if not is_object(error):
-        return None
-    for key in ("status_code", "code", "status"):
-        value = error.get(key)
-        if isinstance(value, int) and not isinstance(value, bool) and 100 <= value < 600:
-            return value
-    return None

@@ -29,7 +29,7 @@ from .._events import (
 from .._json import decode_as, mend
 from .._parts import Image, InvalidToolCall, Part, Reasoning, Refusal, ServerTool, Text, ToolCall
 from .._schema_walk import is_object
-from ._base import Dialect, SSEDecoder
+from ._base import Dialect, SSEDecoder, error_told
 from ._kept import items, mapping, text, text_or_none
 from ._openai_responses_items import SECTION, in_message, read_citation, read_item
 from ._openai_responses_wire import ending, failure, is_error, message_data, usage_of
@@ -119,6 +119,8 @@ class ResponsesStream(SSEDecoder):
         handler = _HANDLERS.get(kind)
         if handler is not None:
             handler(self, out, event)
+        elif event.type is None and (told := error_told(self.dialect.provider, payload)) is not None:
+            raise told
 
     def finish(self, out: list[Event]) -> bool:
         return False

@@ -18,7 +18,7 @@ from ._anthropic_blocks import finish_of, message_data, read_block, refusal_of, 
 from ._anthropic_parse import parse_request
 from ._anthropic_request import VERTEX, Encoder, Profile
 from ._anthropic_stream import AnthropicStream
-from ._base import Dialect, StreamDecoder, http_error, json_object, make_error, read_error
+from ._base import Dialect, StreamDecoder, http_error, json_object, make_error, no_answer, read_error
 from ._body import body_bytes
 from ._kept import items, mapping, text_or_none
 
@@ -52,6 +52,8 @@ class Anthropic(Dialect):
         body = json_object(self.provider, response.body)
         if body.get("type") == "error" or (body.get("error") and "content" not in body):
             raise self._error(body, response)
+        if "content" not in body:
+            raise no_answer(self.provider, response, "content")
         return with_body(self._message(body), response.body)
 
     def decode_error(self, response: HTTPResponse) -> ProviderError:

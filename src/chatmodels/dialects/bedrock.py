@@ -14,7 +14,7 @@ from .._errors import ProviderError
 from .._inputs import plain
 from .._messages import AIMessage, with_body
 from .._parts import InvalidToolCall, Part, ToolCall
-from ._base import Dialect, StreamDecoder, http_error, json_object, make_error, read_error
+from ._base import Dialect, StreamDecoder, http_error, is_error, json_object, make_error, no_answer, read_error
 from ._bedrock_blocks import finish_of, message_data, read_block, usage_of
 from ._bedrock_parse import parse_request
 from ._bedrock_request import Encoder, Profile
@@ -47,6 +47,8 @@ class BedrockConverse(Dialect):
     def decode(self, response: HTTPResponse) -> AIMessage:
         body = json_object(self.provider, response.body)
         if "output" not in body and "stopReason" not in body:
+            if not body.get("Output") and not is_error(body):
+                raise no_answer(self.provider, response, "output")
             raise self._error(body, response)
         return with_body(self._message(body), response.body)
 

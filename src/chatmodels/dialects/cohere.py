@@ -13,7 +13,7 @@ from .._inputs import plain
 from .._messages import AIMessage, with_body
 from .._parts import InvalidToolCall, ToolCall
 from .._schema_walk import is_object
-from ._base import Dialect, Quirk, StreamDecoder, http_error, json_object, make_error, read_error
+from ._base import Dialect, Quirk, StreamDecoder, http_error, json_object, no_answer
 from ._body import body_bytes
 from ._cohere_parse import parse_request
 from ._cohere_request import Encoder
@@ -44,17 +44,15 @@ class Cohere(Dialect):
 
     def decode(self, response: HTTPResponse) -> AIMessage:
         body = json_object(self.provider, response.body)
-        self._check(body)
+        self._check(body, response)
         return with_body(self._message(body), response.body)
 
-    def _check(self, body: dict[str, Any]) -> None:
+    def _check(self, body: dict[str, Any], response: HTTPResponse) -> None:
         """An answer may tell of an error of its own, or be nothing but one."""
         if body.get("error"):
             raise failure(self.provider, body["error"], body)
         if not is_object(body.get("message")) and "finish_reason" not in body:
-            message, code, kind = read_error(body)
-            said = message or "the answer holds no message"
-            raise make_error(self.provider, said, code=code, kind=kind, body=body)
+            raise no_answer(self.provider, response, "message")
 
     def decode_error(self, response: HTTPResponse) -> ProviderError:
         return http_error(self.provider, response)

@@ -15,7 +15,7 @@ from .._events import Event
 from .._fold import fold
 from .._messages import AIMessage, with_body
 from .._schema_walk import is_array
-from ._base import Dialect, StreamDecoder, http_error, json_value
+from ._base import Dialect, StreamDecoder, http_error, json_value, no_answer
 from ._body import body_bytes
 from ._google_answer import Assembler
 from ._google_errors import refined
@@ -55,8 +55,11 @@ class Google(Dialect):
         body = json_value(self.provider, response.body)
         answer = Assembler(self.provider, self.numbers)
         events: list[Event] = []
-        for chunk in body if is_array(body) else (body,):
+        chunks = body if is_array(body) else [body]
+        for chunk in chunks:
             answer.chunk(events, chunk)
+        if not any(chunk.get("candidates") or chunk.get("promptFeedback") for chunk in chunks):
+            raise no_answer(self.provider, response, "candidates")
         if not answer.finish(events):
             answer.give_up(events)
         message = fold(events)

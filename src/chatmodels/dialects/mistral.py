@@ -68,6 +68,8 @@ class Mistral(OpenAIChat):
         if body.get("object") == "error":
             message, code, kind = read_error(body)
             raise make_error(self.provider, message or "the answer is an error", code=code, kind=kind, body=body)
+        if not body.get("choices"):
+            return super().decode(response)
         choices = [_one_message(choice) for choice in items(body.get("choices"))]
         told = dumps_text({**body, "choices": choices}).encode()
         made = super().decode(HTTPResponse(status=response.status, headers=response.headers, body=told))

@@ -28,7 +28,7 @@ from .._framing import JSONLines
 from .._json import decode_as, loads
 from .._messages import AIMessage, with_body
 from .._schema_walk import is_array, is_object
-from ._base import Decoder, Dialect, StreamDecoder, error_body, http_error, make_error
+from ._base import Decoder, Dialect, StreamDecoder, error_body, error_told, http_error, make_error, no_answer
 from ._body import body_bytes
 from ._ollama_parse import parse_request
 from ._ollama_request import Encoder
@@ -60,7 +60,12 @@ class Ollama(Dialect):
         """The message. An answer is read like a stream of one line, so that both always agree."""
         events: list[Event] = []
         answer = OllamaAnswer(self.provider)
-        answer.line(events, decode_as(decoder, response.body, f"{self.provider}: the answer"), response.body)
+        if b'"done"' not in response.body and (told := error_told(self.provider, response.body)) is not None:
+            raise _worded(told)
+        body = decode_as(decoder, response.body, f"{self.provider}: the answer")
+        answer.line(events, body, response.body)
+        if body.message is None and not body.done:
+            raise no_answer(self.provider, response, "message")
         if not answer.ended:
             events.append(End(finish_reason="unknown"))
         message = fold(events)
@@ -68,10 +73,7 @@ class Ollama(Dialect):
         return with_body(message, response.body)
 
     def decode_error(self, response: HTTPResponse) -> ProviderError:
-        error = http_error(self.provider, response)
-        if error.code == error.message:  # Ollama's errors are only a text
-            error.code = None
-        return error
+        return _worded(http_error(self.provider, response))
 
     def stream_decoder(self) -> StreamDecoder:
         return OllamaStream(self)
@@ -79,6 +81,13 @@ class Ollama(Dialect):
     def decode_request(self, body: dict[str, Any], path: str = "") -> Call:
         """The call that a request means; what has no neutral place goes into `extra_body`."""
         return parse_request(self.provider, body)
+
+
+def _worded(error: ProviderError) -> ProviderError:
+    """The error without its text as its code: Ollama's errors are only a text."""
+    if error.code == error.message:
+        error.code = None
+    return error
 
 
 class OllamaAnswer:

@@ -15,7 +15,7 @@ from .._inputs import plain
 from .._json import decode_as, loads, mend, mend_all
 from .._messages import AIMessage, with_body
 from .._parts import InvalidToolCall, Part, Text, ToolCall
-from ._base import Dialect, Quirk, StreamDecoder, error_body, http_error, make_error, read_error
+from ._base import Dialect, Quirk, StreamDecoder, error_body, http_error, make_error, no_answer, read_error, status_of
 from ._body import body_bytes
 from ._openai_chat_beyond import beyond
 from ._openai_chat_parse import RequestReader
@@ -29,7 +29,6 @@ from ._openai_chat_wire import (
     finish_of,
     message_data,
     search_citations,
-    status_of,
     tokens_of,
     usage_of,
 )
@@ -61,6 +60,8 @@ class OpenAIChat(Dialect):
         choices = [c for c in body.choices or () if c is not None]
         if body.error and not choices:
             raise self._error(body.error, response)
+        if not choices:
+            raise no_answer(self.provider, response, "choices")
         for place, choice in enumerate(choices):
             if choice.error:
                 raise self._error(choice.error, response)
@@ -68,7 +69,7 @@ class OpenAIChat(Dialect):
                 choice.index = place
         choices.sort(key=_index)
         more = beyond(loads(response.body))
-        messages = [self._message(body, choice, more.get(_index(choice))) for choice in choices or (Choice(),)]
+        messages = [self._message(body, choice, more.get(_index(choice))) for choice in choices]
         if len(messages) > 1:
             force_setattr(messages[0], "alternatives", tuple(messages[1:]))
         force_setattr(messages[0], "usage", usage_of(body.usage))

@@ -13,7 +13,7 @@ from .._errors import ProviderError
 from .._inputs import plain
 from .._messages import AIMessage, with_body
 from .._parts import Part, Text
-from ._base import Dialect, Quirk, StreamDecoder, http_error, json_object
+from ._base import Dialect, Quirk, StreamDecoder, http_error, json_object, no_answer
 from ._body import body_bytes
 from ._kept import items, text_or_none
 from ._openai_responses_items import Reading, in_message, read_item
@@ -48,6 +48,8 @@ class OpenAIResponses(Dialect):
         body = json_object(self.provider, response.body)
         if is_error(body):
             raise failure(self.provider, body.get("error"), body)
+        if "output" not in body and body.get("object") != "response":
+            raise no_answer(self.provider, response, "output")
         return with_body(self._message(body), response.body)
 
     def decode_error(self, response: HTTPResponse) -> ProviderError:
