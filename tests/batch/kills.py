@@ -62,7 +62,10 @@ def begun(folder: Path) -> set[int]:
                 shutil.copy(folder / name, copy)
         db = sqlite3.connect(Path(copy) / "out.jsonl.journal")
         try:
-            return {row[0] for row in db.execute("SELECT position FROM items WHERE state = 1")}
+            return {
+                row[0]
+                for row in db.execute("SELECT position FROM items WHERE position NOT IN (SELECT position FROM lines)")
+            }
         except sqlite3.OperationalError:  # killed before there were tables
             return set()
         finally:

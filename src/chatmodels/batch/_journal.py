@@ -1,36 +1,35 @@
 """The journal: one SQLite file that says, for each item, that its call is about to be sent, and then how it ended.
 
-One process holds it at a time: SQLite's own lock, which dies with its process. Used from one thread. Knows no model and no output.
+What is new goes to a log, a row for each group: one statement, on the disk when it returns. Later it is filed, many groups at
+once, into the tables that are read; what a crash has left in the log is filed when the journal is opened. One process holds it at a
+time: SQLite's own lock, which dies with its process. Used from one thread. Knows no model and no output.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
+from zlib import crc32
+
+import msgspec
 
 from .._errors import UsageError
-
-#: In the file's header: "a journal of chatmodels" (any number of one's own will do).
-APPLICATION = 0x636D424A
-VERSION = 1
-BEGUN, DONE, FAILED = 1, 2, 3
-
-_TABLES = """
-CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
-CREATE TABLE items (position INTEGER PRIMARY KEY, key BLOB NOT NULL, state INTEGER NOT NULL);
-CREATE TABLE lines (position INTEGER PRIMARY KEY, line BLOB NOT NULL);
-CREATE INDEX by_key ON items (key)"""
+from ._journal_file import damaged, damaged_line, opened, speaking
+from ._keys import Keys
+from ._rows import insert
 
 
 class Ended(NamedTuple):
-    """How an item has ended: its line, and whether that is an answer. `position` is the item whose line it is."""
+    """How an item has ended: its line, and whether that is an answer. `position` is the item whose line it is. With its `key`, an
+    answer is one for all items that ask the same."""
 
     position: int
     line: bytes
     ok: bool
+    key: bytes = b""
 
 
 class Spent(NamedTuple):
@@ -40,17 +39,41 @@ class Spent(NamedTuple):
     cost: float
 
 
+class _Entries(msgspec.Struct, array_like=True):
+    """A row of the log. `tokens` and `cost`: spent, in all."""
+
+    begun: list[tuple[int, bytes]]
+    ended: list[Ended]
+    tokens: int
+    cost: float
+
+
+#: So many ends, or begins, are filed together.
+_FILED = 512
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_Entries).decode
+
+
 class Journal:
     """Opened, and held until `close`."""
 
     def __init__(self, path: Path, model: str, fingerprint: str) -> None:
         self.path = path
-        self._db = _opened(path)
+        self._db = opened(path)
         self._fresh: list[tuple[int, bytes]] = []
+        #: In the log, and not filed yet.
+        self._begun: list[tuple[int, bytes]] = []
+        self._ends: list[Ended] = []
+        self._answers: dict[bytes, Ended] = {}
+        self._by_key: Keys | None = None
         try:
-            self._check(model, fingerprint)
-            self.last: int = self._one("SELECT coalesce(max(position), -1) FROM items")
-            self.spent = Spent(int(self._meta("tokens") or 0), float(self._meta("cost") or 0.0))
+            with speaking(path):
+                self._check(model, fingerprint)
+                self.spent = Spent(int(self._meta("tokens") or 0), float(self._meta("cost") or 0.0))
+                self._read_log()
+                self.file()
+                self.last: int = self._one("SELECT coalesce(max(position), -1) FROM items")
         except BaseException:
             self._db.close()
             raise
@@ -82,143 +105,174 @@ class Journal:
         """For who keeps a table of its own beside the items; used within `transaction`."""
         return self._db
 
+    @property
+    def _keys(self) -> Keys:
+        """Read when they are first asked for: a run that only gives out what it has needs none."""
+        if self._by_key is None:
+            with self._whole():
+                self._by_key = Keys(self._db)
+        return self._by_key
+
+    def _whole(self) -> AbstractContextManager[None]:
+        """In the transaction that is open, or in one of its own."""
+        return nullcontext() if self._db.in_transaction else self.transaction()
+
     def meta(self, name: str) -> Any:
         """What is noted about the whole, or None."""
         return self._meta(name)
 
+    def _read_log(self) -> None:
+        for entries, checksum in self._db.execute("SELECT entries, sum FROM log ORDER BY number"):
+            if crc32(entries) != checksum:
+                raise damaged(self.path, "its log is not what was written")
+            found = _decode(entries)
+            self._begun += found.begun
+            self._ends += found.ended
+            self.spent = Spent(found.tokens, found.cost)
+
     @contextmanager
     def transaction(self) -> Generator[None]:
         """All or nothing, and on the disk at its end."""
-        self._db.execute("BEGIN")
-        try:
-            yield
-            self._db.execute("COMMIT")
-        except BaseException:
-            with suppress(sqlite3.Error):
-                self._db.execute("ROLLBACK")
-            raise
+        with speaking(self.path):
+            self._db.execute("BEGIN")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):
+                    self._db.execute("ROLLBACK")
+                raise
 
     def begin(self, position: int, key: bytes) -> Ended | None:
-        """How this item, or an earlier one that asks the same, has ended; else None: it begins, as `write` notes."""
-        known = (
-            self._db.execute("SELECT key, state FROM items WHERE position = ?", (position,)).fetchone()
-            if (position <= self.last)
-            else None
-        )
-        if known is not None and known[0] != key:
-            raise UsageError(
-                f"{self.path} is the journal of another input: item {position} asks something else there. Give the same input to "
-                "go on with it, or another journal (and output) to begin anew",
-                argument="journal",
-            )
-        if known is not None and known[1] != BEGUN:
-            return self._ended(position, known[1])
-        same = self._one("SELECT position FROM items WHERE key = ? AND state = 2 LIMIT 1", key)
-        if known is None:
-            self._fresh.append((position, key))
-        return None if same is None else self._ended(same, DONE)
+        """`begin_all` for one item."""
+        return self.begin_all([(position, key)])[0]
 
-    def _ended(self, position: int, state: int) -> Ended:
-        return Ended(position, self._one("SELECT line FROM lines WHERE position = ?", position), state == DONE)
+    def begin_all(self, asked: list[tuple[int, bytes]]) -> list[Ended | None]:
+        """For each item (position, key): how it, or an earlier one that asks the same, has ended; else None: it begins, as `write`
+        notes."""
+        known = self._known([position for position, _ in asked if position <= self.last])
+        for position, key in asked:
+            # An empty key is that of an adopted line.
+            if known.get(position, key) not in (key, b""):
+                raise UsageError(
+                    f"{self.path} is the journal of another input: item {position} asks something else there. Give the same input "
+                    "to go on with it, or another journal (and output) to begin anew",
+                    argument="journal",
+                )
+        ended = self._ended(known)
+        if len(ended) == len(asked):
+            return [ended[position] for position, _ in asked]
+        self._fresh += [(position, key) for position, key in asked if position not in known]
+        same = self._same({key for position, key in asked if position not in ended})
+        return [ended.get(position) or same.get(key) for position, key in asked]
 
-    def write(self, ended: list[Ended]) -> None:
-        """Note what has begun since the last time, and these ends. Called once in each transaction."""
-        self._db.executemany("INSERT INTO items VALUES (?, ?, 1)", self._fresh)
-        self._fresh.clear()
-        self._db.executemany(
-            "UPDATE items SET state = ? WHERE position = ?", [(DONE if e.ok else FAILED, e.position) for e in ended]
-        )
-        self._db.executemany("INSERT OR REPLACE INTO lines VALUES (?, ?)", [(e.position, e.line) for e in ended])
+    def _same(self, keys: set[bytes]) -> dict[bytes, Ended]:
+        """For those that an item with an answer has: that answer."""
+        found = {key: self._answers[key] for key in keys & self._answers.keys()}
+        if older := self._keys.find(keys - found.keys()):
+            lines = self._ended(older.values())
+            found.update({key: lines[position] for key, position in older.items() if position in lines})
+        return found
 
-    def spend(self, tokens: int, cost: float) -> None:
-        """What calls that have ended took."""
+    def _known(self, positions: list[int]) -> dict[int, bytes]:
+        """The keys of those that have one."""
+        return dict(self._rows("SELECT position, key FROM items WHERE position IN", positions))
+
+    def _ended(self, positions: Iterable[int]) -> dict[int, Ended]:
+        found: dict[int, Ended] = {}
+        for position, line, ok, checksum in self._rows(
+            "SELECT position, line, ok, sum FROM lines WHERE position IN", list(positions)
+        ):
+            if checksum is not None and crc32(line) != checksum:
+                raise damaged_line(self.path, position)
+            found[position] = Ended(position, line, bool(ok))
+        return found
+
+    def _rows(self, question: str, positions: list[int]) -> Iterator[Any]:
+        for at in range(0, len(positions), 500):
+            yield from self._db.execute(f"{question} ({','.join(map(str, positions[at : at + 500]))})")
+
+    def write(self, ended: list[Ended], tokens: int = 0, cost: float = 0.0) -> None:
+        """Note what has begun since the last time, these ends, and what their calls took. On the disk when it returns, or with the
+        transaction that it is in."""
+        fresh, self._fresh = self._fresh, []
+        if not fresh and not ended:
+            return
         self.spent = Spent(self.spent.tokens + tokens, self.spent.cost + cost)
-        self._db.execute("INSERT OR REPLACE INTO meta VALUES ('tokens', ?), ('cost', ?)", tuple(self.spent))
+        entries = _encode(_Entries(fresh, ended, *self.spent))
+        with speaking(self.path):
+            self._db.execute("INSERT INTO log (entries, sum) VALUES (?, ?)", (entries, crc32(entries)))
+        self._begun += fresh
+        self._ends += ended
+        self._answers.update([(e.key, e) for e in ended if e.ok])
+
+    def tidy(self) -> None:
+        """File what is in the log, if it is much."""
+        if len(self._ends) >= _FILED or len(self._begun) >= _FILED:
+            # No sync for this: what it moves is on the disk already, and is so still if the power fails.
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            try:
+                self.file()
+            finally:
+                self._db.execute("PRAGMA synchronous = FULL")
+
+    def file(self) -> None:
+        """Empty the log into the tables."""
+        if not self._begun and not self._ends:
+            return
+        keys, self._by_key = self._by_key, None  # if this fails, they are read again
+        with self._whole():
+            insert(self._db, "INSERT OR IGNORE INTO items VALUES ", 2, [v for pair in self._begun for v in pair])
+            self._ends.sort(key=_position)
+            rows = [v for e in self._ends for v in (e.position, e.line, e.ok, crc32(e.line))]
+            insert(self._db, "INSERT OR REPLACE INTO lines VALUES ", 4, rows)
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES ('tokens', ?), ('cost', ?)", tuple(self.spent))
+            self._db.execute("DELETE FROM log")
+            if keys is not None:
+                keys.add_all({key: e.position for key, e in self._answers.items()})
+        self._by_key = keys
+        self._begun, self._ends, self._answers = [], [], {}
+
+    def adopt(self, ended: list[Ended], tokens: int, cost: float) -> None:
+        """Ends that are in the output and not here, because the disk has lost what it said it had."""
+        self._fresh += [(e.position, b"") for e in ended]
+        self.write(ended, tokens, cost)
+        self.file()
+        self.last = max(self.last, *(e.position for e in ended))
 
     def ended(self) -> Iterator[int]:
         """The positions that have ended."""
-        return (row[0] for row in self._db.execute("SELECT position FROM items WHERE state != 1"))
+        self.file()
+        with speaking(self.path):
+            yield from (row[0] for row in self._db.execute("SELECT position FROM lines"))
 
     def has(self, position: int) -> bool:
         """Does it know the item?"""
+        self.file()
         return self._one("SELECT 1 FROM items WHERE position = ?", position) is not None
 
     def begun(self) -> list[int]:
         """The positions whose calls may have been sent, and whose answers never came here."""
-        return [row[0] for row in self._db.execute("SELECT position FROM items WHERE state = 1 ORDER BY position")]
+        self.file()
+        # Two questions of the index `ended`: the lines themselves are not read.
+        none = "NOT EXISTS (SELECT 1 FROM lines WHERE ok = {} AND lines.position = items.position)"
+        with speaking(self.path):
+            question = f"SELECT position FROM items WHERE {none.format(1)} AND {none.format(0)} ORDER BY position"  # noqa: S608  (ours)
+            return [row[0] for row in self._db.execute(question)]
 
     def forget_failed(self) -> int:
         """Failed items are as if never asked; how many there were."""
+        self.file()
         with self.transaction():
-            self._db.execute("DELETE FROM lines WHERE position IN (SELECT position FROM items WHERE state = 3)")
-            return self._db.execute("DELETE FROM items WHERE state = 3").rowcount
+            self._db.execute("DELETE FROM items WHERE position IN (SELECT position FROM lines WHERE ok = 0)")
+            return self._db.execute("DELETE FROM lines WHERE ok = 0").rowcount
 
     def close(self) -> None:
         """Let another process have it."""
+        with suppress(UsageError, OSError):  # what is not filed now is filed when it is opened again
+            self.file()
         self._db.close()
 
 
-def _opened(path: Path) -> sqlite3.Connection:
-    if not path.parent.is_dir():
-        raise UsageError(f"{path}: there is no folder {path.parent}; make it first", argument="journal")
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder; journal is a file", argument="journal")
-    _check_header(path)
-    db = sqlite3.connect(path, timeout=0.5, isolation_level=None, check_same_thread=False)
-    try:
-        _prepare(db, path)
-    except sqlite3.OperationalError as error:
-        db.close()
-        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            raise UsageError(
-                f"{path} is in use: another batch is running with this journal. Wait for it, or give this one its own journal "
-                "and output",
-                argument="journal",
-            ) from error
-        raise
-    except BaseException:
-        db.close()
-        raise
-    return db
-
-
-def _prepare(db: sqlite3.Connection, path: Path) -> None:
-    # Exclusive before the first access: the lock is then held until the connection or its process ends, and there is no
-    # shared-memory file. FULL: a commit is on the disk when it returns, also when the power fails in the next moment.
-    db.execute("PRAGMA locking_mode = EXCLUSIVE")
-    db.execute("PRAGMA journal_mode = WAL").fetchone()
-    db.execute("PRAGMA synchronous = FULL")
-    db.execute("PRAGMA cache_size = -32768")
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        version = db.execute("PRAGMA user_version").fetchone()[0]
-        if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION:
-            if db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                raise _not_usable(path, "it is a database of another program")
-            for statement in _TABLES.split(";"):
-                db.execute(statement)
-            db.execute(f"PRAGMA user_version = {VERSION}")
-            db.execute(f"PRAGMA application_id = {APPLICATION}")
-        elif version != VERSION:
-            raise _not_usable(path, f"it is a journal of version {version}, and this release reads version {VERSION}")
-        db.execute("COMMIT")
-    except BaseException:
-        with suppress(sqlite3.Error):
-            db.execute("ROLLBACK")
-        raise
-
-
-def _check_header(path: Path) -> None:
-    """Is it a database at all? Read as plain bytes, so that a file of somebody else is never touched."""
-    if not path.exists():
-        return
-    with path.open("rb") as file:
-        head = file.read(16)
-    if head and not head.startswith(b"SQLite format 3\0"):
-        raise _not_usable(path, "it is no SQLite database")
-
-
-def _not_usable(path: Path, why: str) -> UsageError:
-    return UsageError(
-        f"{path} cannot be used as a journal: {why}. Give another path, or move that file away", argument="journal"
-    )
+def _position(ended: Ended) -> int:
+    return ended.position

@@ -6,10 +6,11 @@ Knows no model; who owns it makes the lines.
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from itertools import repeat
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -99,6 +100,7 @@ class Ledger:
                 group, over = self._group(first)
                 self._write(group)
                 newest = time.monotonic()
+                self._tidy()
         finally:
             self._end()
 
@@ -121,18 +123,32 @@ class Ledger:
             return
         told = Told()
         try:
-            if self._journal is None:
+            with self._together(group):
                 self._apply(group, told)
-            else:
-                with self._journal.transaction():
-                    self._apply(group, told)
             self._give_out(told)
         except Exception as error:
             self._broken = True
-            told = Told(error=_worded(error, self._journal))
+            told = Told(error=error)
         self._tell(told)
 
+    def _tidy(self) -> None:
+        if self._journal is None or self._broken:
+            return
+        try:
+            self._journal.tidy()
+        except Exception as error:
+            self._broken = True
+            self._tell(Told(error=error))
+
+    def _together(self, group: list[Entry | End | Note]) -> AbstractContextManager[None]:
+        """A note and what else is in its group are all written, or nothing. The journal's own entries are one statement."""
+        if self._journal is None or not any([isinstance(one, Note) for one in group]):
+            return nullcontext()
+        return self._journal.transaction()
+
     def _apply(self, group: list[Entry | End | Note], told: Told) -> None:
+        earlier = self._earlier(group)
+        there: set[int] = set()  # ends that the journal has already
         for one in group:
             if isinstance(one, End):
                 told.ends.append(one)
@@ -140,26 +156,28 @@ class Ledger:
                 told.notes.append(one)
                 if self._journal is not None:
                     one.write(self._journal)
-            elif (end := self._begin(one)) is None:
+            elif (ended := next(earlier)) is None:
                 told.go.append(one)
             else:
-                told.ends.append(end)
+                told.ends.append(End(one, _record(one, ended), reused=True))
+                if ended.position == one.position:
+                    there.add(one.position)
         told.lines = [line_of(end.record) for end in told.ends]
         if self._journal is None:
             return
         paired = zip(told.ends, told.lines, strict=True)
-        # An earlier run's end is in the journal; that of an earlier item is written for this one too.
-        fresh = [(end, line) for end, line in paired if not end.reused or end.record.same_as is not None]
-        self._journal.write([Ended(end.entry.position, line, end.record.ok) for end, line in fresh])
+        # That of an earlier item is written for this one too.
+        fresh = [(end, line) for end, line in paired if end.entry.position not in there]
         tokens, cost = sum([end.tokens for end, _ in fresh]), sum([end.cost for end, _ in fresh])
-        if tokens or cost:
-            self._journal.spend(tokens, cost)
+        ends = [Ended(e.entry.position, line, e.record.error is None, e.entry.key) for e, line in fresh]
+        self._journal.write(ends, tokens, cost)
 
-    def _begin(self, entry: Entry) -> End | None:
-        ended = None if self._journal is None else self._journal.begin(entry.position, entry.key)
-        if ended is None:
-            return None
-        return End(entry, _record(entry, ended), reused=True)
+    def _earlier(self, group: list[Entry | End | Note]) -> Iterator[Ended | None]:
+        """For each entry, in turn: its end, where an earlier run or item had it."""
+        if self._journal is None:
+            return repeat(None)
+        asked = [(one.position, one.key) for one in group if isinstance(one, Entry)]
+        return iter(self._journal.begin_all(asked) if asked else ())
 
     def _give_out(self, told: Told) -> None:
         lines: list[Any] = []
@@ -188,14 +206,3 @@ class Ledger:
 def _record(entry: Entry, ended: Ended) -> BatchRecord:
     found = record_of(ended.line)
     return found if ended.position == entry.position else shared(found, entry.position, entry.id, entry.metadata)
-
-
-def _worded(error: Exception, journal: Journal | None) -> Exception:
-    """SQLite's errors as the system's: the disk is full, or gone."""
-    if isinstance(error, sqlite3.Error) and journal is not None:
-        made = OSError(
-            f"the journal {journal.path} could not be written: {error}. What it has is safe; mend that and run again"
-        )
-        made.__cause__ = error
-        return made
-    return error

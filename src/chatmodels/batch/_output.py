@@ -14,8 +14,9 @@ from typing import Any, BinaryIO, Protocol, cast
 import msgspec
 
 from .._errors import UsageError
-from ._journal import Journal
+from ._journal import Ended, Journal
 from ._record import BatchRecord, record_of
+from ._sets import Bits
 
 
 class Output(Protocol):
@@ -68,21 +69,8 @@ class Stream(Nowhere):
         self._stream.flush()
 
 
-class Bits:
-    """A set of whole numbers, one bit each."""
-
-    def __init__(self) -> None:
-        self._bytes = bytearray()
-
-    def add(self, number: int) -> None:
-        at = number >> 3
-        if at >= len(self._bytes):
-            self._bytes.extend(bytes(at + 1 - len(self._bytes) + len(self._bytes) // 2))
-        self._bytes[at] |= 1 << (number & 7)
-
-    def __contains__(self, number: int) -> bool:
-        at = number >> 3
-        return at < len(self._bytes) and bool(self._bytes[at] & (1 << (number & 7)))
+#: How many items the journal can have lost, at the most.
+_LOST = 100_000
 
 
 class _Head(msgspec.Struct):
@@ -96,7 +84,8 @@ class File(Nowhere):
     """A file of lines. What an earlier run wrote is read first: all up to the first line that is torn (or, in order, not the
     next) is kept, the rest is cut off; what was lost by that comes again from the journal.
 
-    So the file itself needs no sync with each line: after a power cut it is mended from the journal, which has one.
+    So the file itself needs no sync with each line: after a power cut it is mended from the journal, which has one. If the journal
+    has lost what it had (a disk that says "written" too early), it is mended from the lines here.
     """
 
     def __init__(self, path: Path, journal: Journal | None, *, ordered: bool, anew: bool) -> None:
@@ -113,10 +102,14 @@ class File(Nowhere):
                 f"{path} is there already, and there is no journal to go on with: move it away, or give another out",
                 argument="out",
             )
-        end = 0 if anew or not size or journal is None else self._read(journal, ordered)
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
-        os.ftruncate(self._file, end)
-        os.lseek(self._file, end, os.SEEK_SET)
+        self._file = _held(path)
+        try:
+            end = 0 if anew or not size or journal is None else self._read(journal, ordered)
+            os.ftruncate(self._file, end)
+            os.lseek(self._file, end, os.SEEK_SET)
+        except BaseException:
+            os.close(self._file)
+            raise
 
     def _read(self, journal: Journal, ordered: bool) -> int:
         """The end of the lines that are kept, in bytes."""
@@ -124,18 +117,20 @@ class File(Nowhere):
         end = 0
         for position in journal.ended():
             known.add(position)
+        adopted = _Adopted(journal)
         with self._path.open("rb") as file:
             for line in file:
                 at = _position(line)
                 if not end and not (_torn(line) if at is None else journal.has(at)):
                     raise self._foreign()
-                if at is None or at not in known or at in self._there:
+                if at is None or at in self._there or (ordered and at != self.kept):
                     break
-                if ordered and at != self.kept:
+                if at not in known and not adopted.take(at, line):
                     break
                 self._there.add(at)
                 self.kept += 1
                 end += len(line)
+        adopted.write()
         return end
 
     def _foreign(self) -> UsageError:
@@ -157,6 +152,55 @@ class File(Nowhere):
         with suppress(OSError):
             os.fsync(self._file)
         os.close(self._file)
+
+
+class _Adopted:
+    """Whole lines that the journal does not know; it takes them over, some at a time."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._furthest = journal.last + _LOST
+        self._found: list[tuple[Ended, BatchRecord]] = []
+
+    def take(self, position: int, line: bytes) -> bool:
+        """Is it one that a run has written?"""
+        try:
+            record = record_of(line)
+        except ValueError:
+            return False
+        if (record.message is None) is (record.error is None) or position > self._furthest:
+            return False
+        self._found.append((Ended(position, line, record.ok), record))
+        if len(self._found) >= 500:
+            self.write()
+        return True
+
+    def write(self) -> None:
+        if self._found:
+            ends, records = [end for end, _ in self._found], [record for _, record in self._found]
+            tokens = sum([record.usage.total_tokens or 0 for record in records if record.usage is not None])
+            self._journal.adopt(ends, tokens, sum([record.cost or 0.0 for record in records]))
+            self._found = []
+
+
+def _held(path: Path) -> int:
+    """The file, open for writing, and locked where the system can do so: two journals cannot have one output."""
+    try:
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+    except PermissionError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}. Give another out", argument="out") from error
+    try:
+        from fcntl import LOCK_EX, LOCK_NB, flock
+
+        flock(file, LOCK_EX | LOCK_NB)
+    except BlockingIOError as error:
+        os.close(file)
+        raise UsageError(
+            f"{path} is in use: another batch writes to it. Wait for it, or give this one another out", argument="out"
+        ) from error
+    except (ImportError, OSError):  # no locks here: the journal's own remains
+        pass
+    return file
 
 
 def _torn(line: bytes) -> bool:
