@@ -6,21 +6,24 @@ import re
 
 from ..._json import dumps_text, mapping, objects
 from ._format import Format, at, sse
-from ._words import THOUGHT, Asked, Body, Said, asked_of, functions
+from ._words import THOUGHT, Asked, Body, Said, Tool, asked_of
 
 
 def _asked(body: Body) -> Asked:
     wanted = mapping(body.get("generationConfig"))
     declared = [f for tool in objects(body.get("tools")) for f in objects(tool.get("functionDeclarations"))]
-    by_schema = functions([f for f in declared if "parametersJsonSchema" in f], "", "parametersJsonSchema")
     calling = mapping(mapping(body.get("toolConfig")).get("functionCallingConfig"))
     return asked_of(
         body["contents"],
-        tools=(*by_schema, *functions([f for f in declared if "parametersJsonSchema" not in f], "")),
+        tools=tuple(Tool(str(f.get("name")), next((f[k] for k in _PARAMETERS if k in f), None)) for f in declared),
         must_call=calling.get("mode") == "ANY",
         schema=wanted.get("responseJsonSchema") or wanted.get("responseSchema"),
         thinks=bool(wanted.get("thinkingConfig")),
     )
+
+
+#: As Google's own SDK writes it, too.
+_PARAMETERS = ("parametersJsonSchema", "parameters_json_schema", "parameters")
 
 
 def _usage(said: Said) -> Body:

@@ -89,7 +89,7 @@ def _calls(asked: Asked) -> tuple[tuple[str, Any], ...]:
     named = [t for t in asked.tools if words & set(re.findall(r"[a-z]+", t.name.lower())) - {"get", "the", "a"}]
     if asked.must_call and not named:
         named = list(asked.tools[:1])
-    return tuple((tool.name, sample(tool.parameters or {}, asked.question)) for tool in named)
+    return tuple((tool.name, sample({"type": "object", **(tool.parameters or {})}, asked.question)) for tool in named)
 
 
 # -- reading
