@@ -71,7 +71,10 @@ def _host(value: str) -> str:
 
 
 def _check_url(url: str, name: str) -> None:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise UsageError(f"{name}: base_url {_hidden(url)!r} is no address: {error}", argument="base_url") from error
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise UsageError(
             f"{name}: base_url is an http:// or https:// address such as 'https://host/v1'; got {_hidden(url)!r}",
@@ -80,6 +83,12 @@ def _check_url(url: str, name: str) -> None:
     if "@" in parts.netloc:
         raise UsageError(
             f"{name}: base_url holds a name or password, {_hidden(url)!r}: give it as headers={{'authorization': ...}}",
+            argument="base_url",
+        )
+    if parts.query or parts.fragment:
+        raise UsageError(
+            f"{name}: base_url goes up to '/v1' or the like and has no '?' or '#': what stands behind would not be sent; "
+            "an API version of Azure is api_version= of 'azure:...'",
             argument="base_url",
         )
 
@@ -109,7 +118,7 @@ def key_of(config: Config, row: Provider) -> Secret | None:
     where = f"set the environment variable {variable}, or pass {parameter}=" if variable else f"pass {parameter}="
     also = "" if parameter == "api_key" else " (or api_key=)"
     raise MissingKeyError(
-        f"no API key for {row.name}: {where}{also}. Without any key, ChatModel('local') runs here.",
+        f"no API key for {row.name}: {where}{also}. Without any key, ChatModel('local') runs here, and `chatmodels practice` stands in for providers.",
         argument=parameter,
         provider=row.name,
     )
