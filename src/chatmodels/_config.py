@@ -118,7 +118,8 @@ def key_of(config: Config, row: Provider) -> Secret | None:
     where = f"set the environment variable {variable}, or pass {parameter}=" if variable else f"pass {parameter}="
     also = "" if parameter == "api_key" else " (or api_key=)"
     raise MissingKeyError(
-        f"no API key for {row.name}: {where}{also}. Without any key, ChatModel('local') runs here, and `chatmodels practice` stands in for providers.",
+        f"no API key for {row.name}: {where}{also}. Without any key, ChatModel('local') runs here, and "
+        "`chatmodels practice` stands in for providers.",
         argument=parameter,
         provider=row.name,
     )
