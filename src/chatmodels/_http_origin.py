@@ -89,13 +89,17 @@ class Proxy:
 
     def __init__(self, url: str) -> None:
         self.url = without_user(url)
-        parts = urlsplit(self.url)
+        try:
+            parts = urlsplit(self.url)
+            port = parts.port
+        except ValueError as error:
+            raise UsageError(f"proxy: {self.url!r} is no address: {error}", argument="proxy") from error
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise UsageError(f"a proxy is an http:// or https:// address; got {self.url!r}", argument="proxy")
         self.name = parts.netloc
         self.secure = parts.scheme == "https"
         self.host = parts.hostname
-        self.port = parts.port or (443 if self.secure else 80)
+        self.port = port or (443 if self.secure else 80)
         basic = basic_auth(url)
         self.headers = {} if basic is None else {"proxy-authorization": basic}
 

@@ -167,7 +167,9 @@ class ChatModel(ManyCalls, ToolCalls, Policies, Counting, OldNames, Step[AIMessa
         raise AttributeError("a model is immutable")
 
     def __repr__(self) -> str:
-        config = self._config
+        config: Config | None = getattr(self, "_config", None)
+        if config is None:  # its making failed, and a traceback shows its local variables
+            return f"<{type(self).__name__}>"
         shown = [f"model={config.model!r}"]
         if type(self) is ChatModel:
             shown = [repr(f"{config.provider}:{config.model}")]

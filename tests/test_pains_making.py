@@ -1,0 +1,50 @@
+"""A model that cannot work says so when it is made, with the argument's name; nothing that was given is left out in silence."""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any
+
+import pytest
+
+from chatmodels import ChatOpenAI, UsageError
+
+from .conftest import World, chat
+from .servers import Server
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("http://127.0.0.1:1/v1?api-version=2024-10-21", "would not be sent"),
+        ("http://127.0.0.1:1/v1#here", "would not be sent"),
+        ("http://[::1/v1", "no address"),
+        ("127.0.0.1:8000/v1", "http://"),
+        ("ftp://host/v1", "http://"),
+    ],
+)
+def test_an_address_that_cannot_be_used_whole_is_refused(url: str, words: str) -> None:
+    """A query in the address went the way of many a parameter: it was never sent."""
+    with pytest.raises(UsageError, match=words) as raised:
+        ChatOpenAI(api_key="a-key-of-no-use", base_url=url)
+    assert raised.value.argument == "base_url"
+
+
+@pytest.mark.parametrize("proxy", ["http://u:a-password@127.0.0.1:port", "http://u:a-password@127.0.0.1:99999"])
+def test_a_proxy_that_is_no_address(world: World, server: Server, proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match="no address") as raised:
+        world.call(chat(server.route(), proxy=proxy))
+    assert raised.value.argument == "proxy"
+    monkeypatch.setenv("HTTP_PROXY", proxy)
+    with pytest.raises(UsageError, match="no address") as raised:
+        world.call(chat(server.route()))
+    assert "a-password" not in str(raised.value)
+
+
+def test_a_model_whose_making_failed_can_be_shown() -> None:
+    """Tools that show local variables with a traceback call `repr` on it."""
+    given: dict[str, Any] = {"temperature": "hot"}
+    with pytest.raises(UsageError) as raised:
+        ChatOpenAI(api_key="a-key-of-no-use", **given)
+    shown = traceback.TracebackException.from_exception(raised.value, capture_locals=True)
+    assert "<ChatOpenAI>" in "".join(shown.format())
