@@ -19,6 +19,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from chatmodels.batch._journal import Journal
+
 from ..servers import Exchange, Server, answer, plain, serving
 
 CONCURRENCY = 8
@@ -60,29 +62,43 @@ def begun(folder: Path) -> set[int]:
         for name in ("out.jsonl.journal", "out.jsonl.journal-wal"):
             if (folder / name).exists():
                 shutil.copy(folder / name, copy)
-        db = sqlite3.connect(Path(copy) / "out.jsonl.journal")
+        path = Path(copy) / "out.jsonl.journal"
+        db = sqlite3.connect(path)
         try:
-            return {
-                row[0]
-                for row in db.execute("SELECT position FROM items WHERE position NOT IN (SELECT position FROM lines)")
-            }
+            meta = dict(db.execute("SELECT name, value FROM meta"))
         except sqlite3.OperationalError:  # killed before there were tables
             return set()
         finally:
             db.close()
+        if "fingerprint" not in meta:
+            return set()
+        journal = Journal(path, meta["model"], meta["fingerprint"])
+        try:
+            return set(journal.begun())
+        finally:
+            journal.close()
 
 
-def write_items(folder: Path, count: int) -> None:
-    lines = [json.dumps({"id": f"i{n}", "prompt": f"item {n}", "metadata": {"n": n}}) for n in range(count)]
+def write_items(folder: Path, count: int, unlike: int | None = None) -> None:
+    """So many items of them are unlike (None: all); the others ask what one before them asks."""
+    unlike = unlike or count
+    lines = [json.dumps({"id": f"i{n}", "prompt": f"item {n % unlike}", "metadata": {"n": n}}) for n in range(count)]
     (folder / "in.jsonl").write_text("\n".join(lines) + "\n")
 
 
 def one_batch(
-    server: Server, folder: Path, dice: random.Random, *, items: int, kills: int, ordered: bool
+    server: Server,
+    folder: Path,
+    dice: random.Random,
+    *,
+    items: int,
+    kills: int,
+    ordered: bool,
+    unlike: int | None = None,
 ) -> dict[str, Any]:
     """Run, kill, run again, and at last to the end; everything is checked."""
     counting = Counting(server)
-    write_items(folder, items)
+    write_items(folder, items, unlike)
     more = ["--ordered"] if ordered else []
     made, again = 0, set[int]()
     for _ in range(kills):
@@ -103,7 +119,7 @@ def one_batch(
         command(folder, counting.route.url, *more), env=environment(), capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    twice = check(folder, counting, items, ordered, made, again)
+    twice = check(folder, counting, items, ordered, made, again, unlike)
     return {"kills": made, "paid twice": len(twice), "reported": len(again), "most": AT_MOST * made}
 
 
@@ -117,19 +133,22 @@ def _tear(out: Path, dice: random.Random) -> None:
                 file.write(bytes(dice.randrange(1, 200)))
 
 
-def check(folder: Path, counting: Counting, items: int, ordered: bool, kills: int, again: set[int]) -> set[str]:
+def check(
+    folder: Path, counting: Counting, items: int, ordered: bool, kills: int, again: set[int], unlike: int | None = None
+) -> set[str]:
+    unlike = unlike or items
     records = [json.loads(line) for line in (folder / "out.jsonl").read_text().splitlines()]
     found = [r["index"] for r in records]
     assert sorted(found) == list(range(items)), "a line is lost, or written twice"
     assert not ordered or found == list(range(items))
     for r in records:
-        assert r["text"] == f"item {r['index']}"
+        assert r["text"] == f"item {r['index'] % unlike}"
         assert r["id"] == f"i{r['index']}"
         assert r["metadata"] == {"n": r["index"]}
-    assert set(counting.answered) == {f"item {n}" for n in range(items)}
+    assert set(counting.answered) == {f"item {n}" for n in range(unlike)}
     twice = {text for text, count in counting.answered.items() if count > 1}
-    assert twice <= {f"item {n}" for n in again}, "paid twice, and not reported"
-    assert counting.answered.total() - items <= AT_MOST * kills
+    assert twice <= {f"item {n % unlike}" for n in again}, "paid twice, and not reported"
+    assert counting.answered.total() - unlike <= AT_MOST * kills
     return twice
 
 
@@ -139,9 +158,10 @@ def main() -> None:
     with serving() as server:
         while sums["kills"] < wanted:
             with tempfile.TemporaryDirectory() as folder:
+                items = dice.randrange(50, 500)
                 found = one_batch(
-                    server, Path(folder), dice, items=dice.randrange(50, 500), kills=dice.randrange(1, 9),
-                    ordered=dice.random() < 0.5,
+                    server, Path(folder), dice, items=items, kills=dice.randrange(1, 9), ordered=dice.random() < 0.5,
+                    unlike=dice.randrange(30, items) if dice.random() < 0.5 else None,
                 )  # fmt: skip
             sums.update(found)
             sums["batches"] += 1

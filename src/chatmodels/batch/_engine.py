@@ -40,7 +40,7 @@ from .._usage import Attempt
 from ._gate import Gate
 from ._items import item_of
 from ._journal import Journal
-from ._ledger import End, Entry, Ledger, Told
+from ._ledger import End, Entry, Ledger, Note, Told
 from ._output import Output
 from ._progress import Progress
 from ._record import BatchRecord, error_of, shared
@@ -123,6 +123,7 @@ class Run:
             for task in (ticker, meter, self._reader, *self._under_way()):
                 task.cancel()
             self._over = True
+            self._drop()
             self._ledger.close()
             self.progress.leave()
             if self.tally.metrics is not None:
@@ -173,9 +174,18 @@ class Run:
 
     def _drop(self) -> None:
         """What has not been sent is left for the next run."""
+        left: list[Entry] = []
         for entry in self._ready:
-            self._open -= 1 + len(self._flights.pop(entry.key, ()))
+            left += (entry, *self._flights.pop(entry.key, ()))
         self._ready.clear()
+        self._open -= len(left)
+        self._unsend(left)
+
+    def _unsend(self, entries: list[Entry]) -> None:
+        """They were not sent after all, or refused unpaid: the next run has not to say that they may be paid for twice."""
+        positions = [entry.position for entry in entries]
+        if positions and self._journal is not None:
+            self._ledger.put(Note(lambda journal: journal.unsend(positions), lambda: None))
 
     def _maybe_over(self) -> None:
         if self._all_read and not self._open and not self._over:
@@ -249,6 +259,9 @@ class Run:
             self._room.release()
         for note in told.notes:
             note.then()
+        if told.refused is not None:
+            self._open -= told.left
+            self.stop("error", str(told.refused), told.refused)
         if told.error is not None:
             self.stop("error", str(told.error), told.error)
             for task in self._under_way():
@@ -260,6 +273,7 @@ class Run:
     def _may_go(self, entry: Entry) -> None:
         if self.stopped is not None:
             self._open -= 1
+            self._unsend([entry])
         elif isinstance(entry.call, Exception):
             self._end(entry, self._record(entry, error=error_of(entry.call)))
         elif entry.key in self._flights:
@@ -422,7 +436,9 @@ class Run:
     def _give_up(self, entry: Entry) -> None:
         """An item that was sent and not taken stays for the next run, with those that wait for it."""
         self._unsafe -= 1
-        self._open -= 1 + len(self._flights.pop(entry.key, ()))
+        left = [entry, *self._flights.pop(entry.key, ())]
+        self._open -= len(left)
+        self._unsend(left)
 
     def _end(self, entry: Entry, record: BatchRecord, tokens: int = 0, cost: float | None = None) -> None:
         self._spent_tokens += tokens

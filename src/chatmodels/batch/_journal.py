@@ -40,12 +40,13 @@ class Spent(NamedTuple):
 
 
 class _Entries(msgspec.Struct, array_like=True):
-    """A row of the log. `tokens` and `cost`: spent, in all."""
+    """A row of the log. `tokens` and `cost`: spent, in all. `unsent`: had begun, and was not sent after all."""
 
     begun: list[tuple[int, bytes]]
     ended: list[Ended]
     tokens: int
     cost: float
+    unsent: list[int] = []
 
 
 #: So many ends, or begins, are filed together.
@@ -65,6 +66,9 @@ class Journal:
         #: In the log, and not filed yet.
         self._begun: list[tuple[int, bytes]] = []
         self._ends: list[Ended] = []
+        self._unsent: list[int] = []
+        #: Had begun in an earlier run.
+        self._before: set[int] = set()
         self._answers: dict[bytes, Ended] = {}
         self._by_key: Keys | None = None
         try:
@@ -128,6 +132,7 @@ class Journal:
             found = _decode(entries)
             self._begun += found.begun
             self._ends += found.ended
+            self._unsent += found.unsent
             self.spent = Spent(found.tokens, found.cost)
 
     @contextmanager
@@ -150,6 +155,10 @@ class Journal:
     def begin_all(self, asked: list[tuple[int, bytes]]) -> list[Ended | None]:
         """For each item (position, key): how it, or an earlier one that asks the same, has ended; else None: it begins, as `write`
         notes."""
+        with speaking(self.path):
+            return self._begun_all(asked)
+
+    def _begun_all(self, asked: list[tuple[int, bytes]]) -> list[Ended | None]:
         known = self._known([position for position, _ in asked if position <= self.last])
         for position, key in asked:
             # An empty key is that of an adopted line.
@@ -162,6 +171,7 @@ class Journal:
         ended = self._ended(known)
         if len(ended) == len(asked):
             return [ended[position] for position, _ in asked]
+        self._before.update(known.keys() - ended.keys())
         self._fresh += [(position, key) for position, key in asked if position not in known]
         same = self._same({key for position, key in asked if position not in ended})
         return [ended.get(position) or same.get(key) for position, key in asked]
@@ -183,7 +193,7 @@ class Journal:
         for position, line, ok, checksum in self._rows(
             "SELECT position, line, ok, sum FROM lines WHERE position IN", list(positions)
         ):
-            if checksum is not None and crc32(line) != checksum:
+            if checksum is not None and _sum(position, line) != checksum:
                 raise damaged_line(self.path, position)
             found[position] = Ended(position, line, bool(ok))
         return found
@@ -206,6 +216,16 @@ class Journal:
         self._ends += ended
         self._answers.update([(e.key, e) for e in ended if e.ok])
 
+    def unsend(self, positions: list[int]) -> None:
+        """Their calls were not sent, or were refused unpaid: they have not begun, unless an earlier run had begun them."""
+        positions = [position for position in positions if position not in self._before]
+        if not positions:
+            return
+        entries = _encode(_Entries([], [], *self.spent, positions))
+        with speaking(self.path):
+            self._db.execute("INSERT INTO log (entries, sum) VALUES (?, ?)", (entries, crc32(entries)))
+        self._unsent += positions
+
     def tidy(self) -> None:
         """File what is in the log, if it is much."""
         if len(self._ends) >= _FILED or len(self._begun) >= _FILED:
@@ -218,20 +238,22 @@ class Journal:
 
     def file(self) -> None:
         """Empty the log into the tables."""
-        if not self._begun and not self._ends:
+        if not self._begun and not self._ends and not self._unsent:
             return
         keys, self._by_key = self._by_key, None  # if this fails, they are read again
         with self._whole():
             insert(self._db, "INSERT OR IGNORE INTO items VALUES ", 2, [v for pair in self._begun for v in pair])
             self._ends.sort(key=_position)
-            rows = [v for e in self._ends for v in (e.position, e.line, e.ok, crc32(e.line))]
+            rows = [v for e in self._ends for v in (e.position, e.line, e.ok, _sum(e.position, e.line))]
             insert(self._db, "INSERT OR REPLACE INTO lines VALUES ", 4, rows)
+            for position in self._unsent:
+                self._db.execute("DELETE FROM items WHERE position = ?", (position,))
             self._db.execute("INSERT OR REPLACE INTO meta VALUES ('tokens', ?), ('cost', ?)", tuple(self.spent))
             self._db.execute("DELETE FROM log")
             if keys is not None:
                 keys.add_all({key: e.position for key, e in self._answers.items()})
         self._by_key = keys
-        self._begun, self._ends, self._answers = [], [], {}
+        self._begun, self._ends, self._unsent, self._answers = [], [], [], {}
 
     def adopt(self, ended: list[Ended], tokens: int, cost: float) -> None:
         """Ends that are in the output and not here, because the disk has lost what it said it had."""
@@ -272,6 +294,11 @@ class Journal:
         with suppress(UsageError, OSError):  # what is not filed now is filed when it is opened again
             self.file()
         self._db.close()
+
+
+def _sum(position: int, line: bytes) -> int:
+    """Of a line at its place: neither can be another one."""
+    return crc32(line, position & 0xFFFFFFFF)
 
 
 def _position(ended: Ended) -> int:

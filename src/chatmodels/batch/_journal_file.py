@@ -17,8 +17,8 @@ APPLICATION = 0x636D424A
 VERSION = 2
 
 # `items` has a row when the item's call is about to be sent, `lines` one when it has ended: an item without a line is under way.
-# All that is new is in `log` first, a row for each group, until it is filed into these two. `sum` is a CRC-32 (NULL: not known).
-# `sorted` belongs to `_keys.py`.
+# All that is new is in `log` first, a row for each group, until it is filed into these two. `sum` is a CRC-32 (of a line: with its
+# position; NULL: not known). `sorted` belongs to `_keys.py`.
 _ADDED = """
 CREATE TABLE log (number INTEGER PRIMARY KEY, entries BLOB NOT NULL, sum INTEGER NOT NULL);
 CREATE INDEX ended ON lines (ok, position);
@@ -126,6 +126,9 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
             _make(db, f"{_FROM_1};{_ADDED}")
         elif version != VERSION:
             raise _not_usable(path, f"it is a journal of version {version}, and this release reads version {VERSION}")
+        db.execute(
+            f"PRAGMA user_version = {VERSION}"
+        )  # a write, so that a file that takes none is found out before a call
         db.execute("COMMIT")
     except BaseException:
         with suppress(sqlite3.Error):
@@ -136,7 +139,6 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
 def _make(db: sqlite3.Connection, statements: str) -> None:
     for statement in statements.split(";"):
         db.execute(statement)
-    db.execute(f"PRAGMA user_version = {VERSION}")
 
 
 def _check_header(path: Path) -> None:

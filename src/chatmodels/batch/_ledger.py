@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from .._errors import UsageError
 from ._journal import Ended, Journal
 from ._output import InOrder, Output
 from ._record import BatchRecord, line_of, record_of, shared
@@ -55,7 +56,10 @@ class Note(msgspec.Struct, frozen=True):
 
 
 class Told(msgspec.Struct):
-    """What has become of a group: entries whose calls may be sent, ends that are safe, and how many lines have gone out."""
+    """What has become of a group: entries whose calls may be sent, ends that are safe, and how many lines have gone out.
+
+    `error`: nothing can be written any more. `refused`: why `left` entries may not be sent, such as that the input is another one;
+    answers can be written still."""
 
     go: list[Entry] = []
     ends: list[End] = []
@@ -63,6 +67,11 @@ class Told(msgspec.Struct):
     notes: list[Note] = []
     out: int = 0
     error: BaseException | None = None
+    refused: UsageError | None = None
+    left: int = 0
+
+
+_Item = Entry | End | Note
 
 
 class Ledger:
@@ -71,9 +80,9 @@ class Ledger:
     def __init__(self, journal: Journal | None, output: Output, ordered: bool, tell: Callable[[Told], None]) -> None:
         self._journal, self._output, self._tell = journal, output, tell
         self._order = InOrder() if ordered else None
-        self._queue: SimpleQueue[Entry | End | Note | None] = SimpleQueue()
+        self._queue: SimpleQueue[_Item | None] = SimpleQueue()
         self.put = self._queue.put
-        self._broken = False
+        self._broken = self._closing = False
         self._hurried = threading.Event()
         self._thread = threading.Thread(target=self._work, name="chatmodels-ledger", daemon=True)
         self._thread.start()
@@ -84,7 +93,8 @@ class Ledger:
             self._hurried.set()
 
     def close(self) -> None:
-        """Write what has come so far, and let the files go."""
+        """Write what has come so far, begin nothing more, and let the files go."""
+        self._closing = True
         self.put(None)
         self._thread.join()
 
@@ -104,8 +114,8 @@ class Ledger:
         finally:
             self._end()
 
-    def _group(self, first: Entry | End | Note | None) -> tuple[list[Entry | End | Note], bool]:
-        group: list[Entry | End | Note] = []
+    def _group(self, first: _Item | None) -> tuple[list[_Item], bool]:
+        group: list[_Item] = []
         got = first
         while got is not None:
             group.append(got)
@@ -117,7 +127,7 @@ class Ledger:
                 return group, False
         return group, True
 
-    def _write(self, group: list[Entry | End | Note]) -> None:
+    def _write(self, group: list[_Item]) -> None:
         """A failure ends the batch: what is not on the disk then is not told as ended."""
         if self._broken or not group:
             return
@@ -140,14 +150,14 @@ class Ledger:
             self._broken = True
             self._tell(Told(error=error))
 
-    def _together(self, group: list[Entry | End | Note]) -> AbstractContextManager[None]:
+    def _together(self, group: list[_Item]) -> AbstractContextManager[None]:
         """A note and what else is in its group are all written, or nothing. The journal's own entries are one statement."""
         if self._journal is None or not any([isinstance(one, Note) for one in group]):
             return nullcontext()
         return self._journal.transaction()
 
-    def _apply(self, group: list[Entry | End | Note], told: Told) -> None:
-        earlier = self._earlier(group)
+    def _apply(self, group: list[_Item], told: Told) -> None:
+        earlier = self._earlier(group, told)
         there: set[int] = set()  # ends that the journal has already
         for one in group:
             if isinstance(one, End):
@@ -156,12 +166,8 @@ class Ledger:
                 told.notes.append(one)
                 if self._journal is not None:
                     one.write(self._journal)
-            elif (ended := next(earlier)) is None:
-                told.go.append(one)
-            else:
-                told.ends.append(End(one, _record(one, ended), reused=True))
-                if ended.position == one.position:
-                    there.add(one.position)
+            elif not told.left:
+                self._begin(one, next(earlier), told, there)
         told.lines = [line_of(end.record) for end in told.ends]
         if self._journal is None:
             return
@@ -172,12 +178,26 @@ class Ledger:
         ends = [Ended(e.entry.position, line, e.record.error is None, e.entry.key) for e, line in fresh]
         self._journal.write(ends, tokens, cost)
 
-    def _earlier(self, group: list[Entry | End | Note]) -> Iterator[Ended | None]:
+    def _begin(self, entry: Entry, ended: Ended | None, told: Told, there: set[int]) -> None:
+        if ended is None:
+            told.go.append(entry)
+            return
+        told.ends.append(End(entry, _record(entry, ended), reused=True))
+        if ended.position == entry.position:
+            there.add(entry.position)
+
+    def _earlier(self, group: list[_Item], told: Told) -> Iterator[Ended | None]:
         """For each entry, in turn: its end, where an earlier run or item had it."""
         if self._journal is None:
             return repeat(None)
         asked = [(one.position, one.key) for one in group if isinstance(one, Entry)]
-        return iter(self._journal.begin_all(asked) if asked else ())
+        try:
+            if asked and not self._closing:
+                return iter(self._journal.begin_all(asked))
+        except UsageError as error:
+            told.refused = error
+        told.left = len(asked)
+        return iter(())
 
     def _give_out(self, told: Told) -> None:
         lines: list[Any] = []

@@ -124,7 +124,7 @@ class JobItems(Run):
     # -- items
 
     def _told(self, told: Told) -> None:
-        self._told_of += len(told.go) + sum(end.reused for end in told.ends)
+        self._told_of += told.left + len(told.go) + sum(end.reused for end in told.ends)
         for end in told.ends:
             self._disown(end.entry.position)
         super()._told(told)
@@ -153,6 +153,9 @@ class JobItems(Run):
         for job in list(self._jobs.values()):
             if not job.submitting or job.known or job.looking:
                 self._leave(job)
+
+    def _unsend(self, entries: list[Entry]) -> None:
+        """What may be in a job stays as begun: the next run looks for it there."""
 
     def _leave(self, job: Job) -> None:
         """It goes on at the provider; the next run fetches it."""
