@@ -229,6 +229,7 @@ _RUNS_CODE = re.compile(
 _MAY = {
     "_errors.py": {"pickle"},  # asks whether a cause can be pickled
     "compat.py": {"exec"},  # runs the user's own script
+    "testing/practice/_pages.py": {"exec"},  # runs the guide that the user names
     "testing/_conform_dialect.py": {"pickle"},  # pickles what it has just made
     "testing/_conform_provider.py": {"pickle"},
     "ray/_run.py": {"pickle"},  # errors of its own workers, which Ray pickles in any case

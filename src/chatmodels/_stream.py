@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
-from ._errors import UsageError
+from ._errors import IncompleteStream, UsageError
 from ._events import End, Event, ReasoningDelta, Restarted, TextDelta, ToolCallDelta
 from ._fold import fold
 from ._messages import AIMessage
@@ -95,6 +95,18 @@ class AIMessageChunk(msgspec.Struct, repr_omit_defaults=True, omit_defaults=True
         return fold(self.events)
 
 
+def whole(message: AIMessage) -> AIMessage:
+    """The answer of a stream that has been read; an IncompleteStream when it was closed before its end."""
+    if message.finish_reason is None:
+        raise IncompleteStream(
+            "the stream was closed before the answer was complete; the error's .message has what came",
+            provider=message.provider,
+            model=message.model,
+            partial=message,
+        )
+    return message
+
+
 class _Stream:
     """What the sync and the async stream share."""
 
@@ -152,10 +164,10 @@ class ChatStream(_Stream):
             self._state.leave()
 
     def until_done(self) -> AIMessage:
-        """Read to the end and give the whole answer."""
+        """Read to the end and give the whole answer; `IncompleteStream` when the stream was closed before its end."""
         for _ in self._chunks:
             pass
-        return self.message
+        return whole(self.message)
 
     def __aiter__(self) -> Any:
         raise UsageError("this is a sync stream: use `for`, or `async for` over .astream(...)", argument="stream")
@@ -197,10 +209,10 @@ class AsyncChatStream(_Stream):
     close = aclose
 
     async def until_done(self) -> AIMessage:
-        """Read to the end and give the whole answer."""
+        """Read to the end and give the whole answer; `IncompleteStream` when the stream was closed before its end."""
         async for _ in self._chunks:
             pass
-        return self.message
+        return whole(self.message)
 
     def __iter__(self) -> Any:
         raise UsageError("this is an async stream: use `async for`, or `for` over .stream(...)", argument="stream")

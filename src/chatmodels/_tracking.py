@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -69,6 +69,18 @@ class UsageTracker:
         self.by_model: dict[tuple[str, str], ModelUsage] = {}
         self.budget = budget
         self._prices = prices
+        self._lock = threading.Lock()
+        self._layer = Tracked(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy in another process has what was counted; the calls made there are its own."""
+        with self._lock:
+            return {k: v for k, v in vars(self).items() if k not in ("_lock", "_layer")} | {
+                "by_model": dict(self.by_model)
+            }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
         self._lock = threading.Lock()
         self._layer = Tracked(self)
 

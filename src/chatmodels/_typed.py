@@ -19,7 +19,7 @@ from ._messages import AIMessage
 from ._model_steps import Step
 from ._output import Output, PartialJSON
 from ._outputs import Typed, output_flow, value_of
-from ._stream import AIMessageChunk, AsyncChatStream, ChatStream
+from ._stream import AIMessageChunk, AsyncChatStream, ChatStream, whole
 
 if TYPE_CHECKING:
     from ._layers import Layer, TryLayer
@@ -235,7 +235,7 @@ class OutputStream(Generic[T]):
         """The whole value; reads the stream to its end first. Raises OutputError when it does not fit."""
         for _ in self:
             pass
-        return _checked(self._reading.output, self._stream.message)
+        return _checked(self._reading.output, whole(self._stream.message))
 
 
 class AsyncOutputStream(Generic[T]):
@@ -263,7 +263,7 @@ class AsyncOutputStream(Generic[T]):
         """The whole value; reads the stream to its end first. Raises OutputError when it does not fit."""
         async for _ in self:
             pass
-        return _checked(self._reading.output, self._stream.message)
+        return _checked(self._reading.output, whole(self._stream.message))
 
 
 def _value(result: Any) -> Any:

@@ -233,7 +233,7 @@ class ChainStream(Generic[T]):
         """Read to the end and give the model's whole answer."""
         for _ in self._items:
             pass
-        return self.message
+        return _whole(self.message)
 
     def close(self) -> None:
         """Stop: the connection is closed at once, `.message` keeps what came."""
@@ -276,7 +276,7 @@ class AsyncChainStream(Generic[T]):
         """Read to the end and give the model's whole answer."""
         async for _ in self._items:
             pass
-        return self.message
+        return _whole(self.message)
 
     async def aclose(self) -> None:
         """Stop: the connection is closed at once, `.message` keeps what came."""
@@ -311,6 +311,12 @@ def _message(source: Any) -> AIMessage:
     if source is None:
         raise UsageError("there is no answer yet: read the stream first", argument="stream")
     return cast(AIMessage, source.message)
+
+
+def _whole(message: AIMessage) -> AIMessage:
+    from chatmodels._stream import whole
+
+    return whole(message)
 
 
 def _end(source: Any) -> Any:
