@@ -7,9 +7,9 @@ semaphore (`room`), which is given back when an item's line has gone out.
 from __future__ import annotations
 
 import hashlib
+import math
 import sys
 import threading
-from collections import deque
 from collections.abc import Callable
 from time import monotonic
 from typing import Any
@@ -31,6 +31,7 @@ from .._errors import (
     OutOfCreditError,
     OverloadedError,
     RateLimitError,
+    UsageError,
 )
 from .._flow import Flow
 from .._messages import AIMessage, SystemMessage
@@ -43,6 +44,7 @@ from ._journal import Journal
 from ._ledger import End, Entry, Ledger, Note, Told
 from ._output import Output
 from ._progress import Progress
+from ._ready import Ready
 from ._record import BatchRecord, error_of, shared
 from ._tally import Tally
 
@@ -65,6 +67,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     patience: float
     stop_after: int | None
     system: str | None
+    #: Items that share a long beginning go near each other.
+    group_prefixes: bool = True
     #: How often an answer that does not fit the output type is asked for, in all.
     attempts: int = 1
 
@@ -90,15 +94,17 @@ class Run:
         self._model, self._source, self._journal, self._output = model, source, journal, output
         self._plan = model._plan()
         self.gate, self.tally, self.progress, self.options = gate, tally, progress, options
+        gate.flying = 0
         self._system = SystemMessage(options.system) if options.system else None
-        self._ready: deque[Entry] = deque()
+        self._ready = Ready(options.group_prefixes)
         self._flights: dict[bytes, list[Entry]] = {}
         self._tasks: set[Task] = set()
         self._open: int = 0
         self._unsafe: int = 0
         self._in_a_row: int = 0
         self.read: int = 0
-        self._all_read = self._waking = self._over = self._wanting = False
+        self._all_read = self._over = self._wanting = False
+        self._waking = math.inf  # when the next call will be tried at the latest
         self._spent_tokens, self._spent_cost = journal.spent if journal is not None else (0, 0.0)
         self._answers = 0
         self._full = False  # the model's budget has no room until a call ends
@@ -298,13 +304,16 @@ class Run:
         """Send what may be sent now."""
         while self._ready and self.stopped is None and not (self._full and self._tasks):
             now = monotonic()
-            if len(self._tasks) >= self.gate.allowed(now):
-                if now < self.gate.closed_until:
-                    self._wake(self.gate.closed_until - now)
+            if wait := self.gate.wait(now):
+                self._wake(wait)
                 return
             if self._held_up() or not self._affordable():
                 return
-            self._send(self._ready.popleft(), now)
+            entry, wait = self._ready.take(now, len(self._tasks), self.gate.allowed(now))
+            if entry is None:
+                self._wake(wait)
+                return
+            self._send(entry, now)
 
     def _held_up(self) -> bool:
         """Do too many answers wait for the disk? It is asked for haste when half of them do."""
@@ -319,18 +328,22 @@ class Run:
             entry.expires = now + self.options.patience
         entry.tries += 1
         self._unsafe += 1
+        self.gate.sent(now)
         task: list[Task] = []
         task.append(spawn(lambda: self._sent(entry, task)))
         self._tasks.add(task[0])
 
     def _wake(self, seconds: float) -> None:
-        if self._waking:
+        """Try again then; infinite: when something has come."""
+        due = monotonic() + seconds
+        if due >= self._waking:
             return
-        self._waking = True
+        self._waking = due
 
         async def wake() -> None:
             await sleep(seconds)
-            self._waking = False
+            if self._waking == due:
+                self._waking = math.inf
             self._pump()
 
         spawn(wake)
@@ -342,6 +355,7 @@ class Run:
             self.stop("error", f"item {entry.position}: {error}", error)
         finally:
             self._tasks.discard(task[0])
+            self.gate.ended()
         self._pump()
         self._maybe_over()
 
@@ -350,13 +364,18 @@ class Run:
         try:
             message = await arun(self._asked(entry.call))
         except BudgetExceeded as error:
+            self._ready.landed(entry, monotonic(), ok=False)
             self._no_room(entry, error)
         except Exception as error:
             self._full = False
+            self._ready.landed(entry, monotonic(), ok=not isinstance(error, (*REFUSED, UsageError)))
             self._went_wrong(entry, error, began)
         else:
             self._full = False
             self._in_a_row = 0
+            self._ready.landed(entry, monotonic(), ok=True)
+            if message.from_cache:
+                self.gate.pace.back()
             self._answered(entry, message, monotonic() - began)
 
     def _asked(self, call: Call) -> Flow[AIMessage]:

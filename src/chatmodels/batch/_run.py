@@ -43,6 +43,7 @@ class Batch:
         stop_after: int | None = 100, adaptive: bool = True, system: str | None = None, format: str | None = None,
         metrics: Any = None, via: str | None = None, within: float | None = None, job_size: int | None = None,
         max_jobs: int | None = None, poll: float | None = None, take: Callable[[BatchRecord], object] | None = None,
+        group_prefixes: bool = True,
     ) -> None:  # fmt: skip
         self.began = monotonic()
         checked_limit(max_concurrency)
@@ -76,6 +77,7 @@ class Batch:
         self.options = Options(
             ordered=ordered, max_concurrency=max_concurrency, max_cost=max_cost, max_tokens=max_tokens, price=price,
             patience=patience, stop_after=stop_after, system=system, attempts=attempts,
+            group_prefixes=group_prefixes,
         )  # fmt: skip
         self.own_plan = model._own_plan()
         self.model = model.with_layer(GateLayer(self.gate))
@@ -118,7 +120,9 @@ def run_batch(model: Any, items: Any, **options: Any) -> BatchSummary:
     - `journal`: a path; with `out` a path it is that and ".journal" unless you say otherwise, False is none. After any crash the
       same call goes on where it was.
     - `ordered`: lines in the items' order, else as they end. `max_concurrency`: calls in flight (`adaptive`: fewer while the
-      provider refuses). `system`: a system message for each item. `format`: of the file, where its name does not say.
+      provider refuses, or its rate-limit headers say that little is left). `group_prefixes`: items that begin with the same long
+      text (1,024 tokens) go near each other, so that prompt caches hit.
+      `system`: a system message for each item. `format`: of the file, where its name does not say.
     - `max_cost` (US dollars), `max_tokens`: no more calls when so much is spent, over all runs of the journal.
       `prices`: a `chatmodels.prices.Prices` table, or a function from an answer to its cost; else the data of genai-prices.
     - `retry_failed`: ask again what failed in earlier runs; the output is written anew.
