@@ -167,3 +167,17 @@ def test_a_gateways_page_is_shown_in_the_error(server: Server) -> None:
     page: Any = raw(response(b"<html><title>Sign in to the network</title>", kind="text/html"))
     with pytest.raises(ProtocolError, match="Sign in to the network"):
         chat(server.route(page))("hi")
+
+
+def test_parallel_calls_that_all_have_the_index_0_and_no_id(server: Server) -> None:
+    """As a host's layer for this format sends them; a name that is only said again begins nothing."""
+
+    def deltas(*pieces: tuple[str | None, str]) -> list[bytes]:
+        calls = [{"index": 0, "id": "", "function": {"name": name, "arguments": args}} for name, args in pieces]
+        return [*(event({"tool_calls": [c]}) for c in calls), event({}, "tool_calls"), DONE]
+
+    two = deltas(("look_up", '{"word": "a"}'), ("look_up", ""), ("look_up", '{"word":'), (None, ' "b"}'))
+    one = deltas(("look_up", '{"word":'), ("look_up", ' "a"}'))
+    model = chat(server.route(sse(two), sse(one)))
+    assert [c.args for c in model.stream("hi").until_done().tool_calls] == [{"word": "a"}, {"word": "b"}]
+    assert [c.args for c in model.stream("hi").until_done().tool_calls] == [{"word": "a"}]

@@ -65,13 +65,21 @@ _PATIENCE = 8
 class _Call:
     """A call that is being told. `kept` is what stands beside it and has to go back with it."""
 
-    __slots__ = ("id", "index", "kept", "legacy", "name")
+    __slots__ = ("args", "id", "index", "kept", "legacy", "name")
 
     def __init__(self, index: int, legacy: bool) -> None:
         self.index, self.legacy = index, legacy
         self.id: str | None = None
         self.name: str | None = None
+        self.args: list[str] = []
         self.kept: dict[str, Any] = {}
+
+    def is_whole(self) -> bool:
+        """Can nothing more belong to its arguments?"""
+        try:
+            return is_object(loads("".join(self.args)))
+        except ValueError:
+            return False
 
 
 class _State:
@@ -326,11 +334,12 @@ class ChatStream(SSEDecoder):
         inner = wire["custom"] if custom else function if is_object(function) else {}
         ident, name = _text(wire.get("id")), _text(inner.get("name"))
         args = inner.get("input") if custom else inner.get("arguments")
-        call = self._find(state, wire.get("index"), ident, name, legacy)
-        new_id = ident if not call.id or call.id == ident else None
-        call.id, call.name = call.id or ident, call.name or name
         whole = isinstance(args, (dict, list))
         text = dumps_text(args) if whole else _text(args) or ""
+        call = self._find(state, wire.get("index"), ident, name, text, legacy)
+        new_id = ident if not call.id or call.id == ident else None
+        call.id, call.name = call.id or ident, call.name or name
+        call.args.append(text)
         out.append(ToolCallDelta(call.index, new_id, name, text, state.number, custom, whole))
         kept = {"legacy": True} if legacy else call_data(wire)
         if kept and any(call.kept.get(k) != v for k, v in kept.items()):
@@ -338,14 +347,14 @@ class ChatStream(SSEDecoder):
             data = {self.dialect.provider: call.kept}
             out.append(PartInfo(index=call.index, choice=state.number, provider_data=data))
 
-    def _find(self, state: _State, index: Any, ident: str | None, name: str | None, legacy: bool) -> _Call:
+    def _find(self, state: _State, index: Any, ident: str | None, name: str | None, args: str, legacy: bool) -> _Call:
         """The call that a delta belongs to: by index; without one by id, else the last; a new id and name begin anew."""
         found: _Call | None
         if not isinstance(index, (int, str)):
             index = None
         if index is not None:
             found = state.open.get(index)
-            if found is not None and ident and found.id and ident != found.id and name:
+            if found is not None and name and self._is_another(found, ident, args):
                 found = None
         elif ident:
             found = next((c for c in state.calls if c.id == ident), None)
@@ -357,6 +366,12 @@ class ChatStream(SSEDecoder):
             if index is not None:
                 state.open[index] = found
         return found
+
+    def _is_another(self, call: _Call, ident: str | None, args: str) -> bool:
+        """Is a name that comes again under the same index that of a further call? Some hosts number all calls 0."""
+        if ident and call.id:
+            return ident != call.id
+        return bool(args) and not ident and not call.id and call.is_whole()
 
     def _refusal(self, out: list[Event], state: _State, value: Any) -> None:
         if isinstance(value, str) and value:
