@@ -5,6 +5,7 @@ Knows the tables, and not what is done with them.
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
@@ -40,6 +41,7 @@ CREATE TABLE items (position INTEGER PRIMARY KEY, key BLOB NOT NULL);
 INSERT INTO items SELECT position, key FROM old ORDER BY position;
 DROP TABLE old"""
 
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _CLOSED = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH)
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -67,8 +69,10 @@ def speaking(path: Path) -> Generator[None]:
     """SQLite's errors, and the system's, say what is wrong with this file and what to do."""
     try:
         yield
-    except PermissionError as error:
-        raise _closed(path, str(error)) from None
+    except OSError as error:
+        if error.errno in _FORBIDDEN:
+            raise _closed(path, str(error)) from None
+        raise
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in _BUSY:
@@ -145,7 +149,7 @@ def _check_header(path: Path) -> None:
     """Is it a database at all? Read as plain bytes, so that a file of somebody else is never touched."""
     if not path.exists():
         return
-    with path.open("rb") as file:
+    with path.open("r+b") as file:  # as if to write: SQLite would say later, and in other words, that it may not
         head = file.read(16)
     if head and not head.startswith(b"SQLite format 3\0"):
         raise _not_usable(path, "it is no SQLite database")

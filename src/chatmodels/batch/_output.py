@@ -96,23 +96,24 @@ class File(Nowhere):
             raise UsageError(f"{path}: there is no folder {path.parent}; make it first", argument="out")
         if path.is_dir():
             raise UsageError(f"{path} is a folder; out is a file", argument="out")
-        size = path.stat().st_size if path.exists() else 0
-        if size and journal is None:
-            raise UsageError(
-                f"{path} is there already, and there is no journal to go on with: move it away, or give another out",
-                argument="out",
-            )
         self._file = _held(path)
         try:
-            end = 0 if anew or not size or journal is None else self._read(journal, ordered)
+            end = self._read(journal, ordered, anew=anew) if os.fstat(self._file).st_size else 0
             os.ftruncate(self._file, end)
             os.lseek(self._file, end, os.SEEK_SET)
         except BaseException:
             os.close(self._file)
             raise
 
-    def _read(self, journal: Journal, ordered: bool) -> int:
+    def _read(self, journal: Journal | None, ordered: bool, *, anew: bool) -> int:
         """The end of the lines that are kept, in bytes."""
+        if journal is None:
+            raise UsageError(
+                f"{self._path} is there already, and there is no journal to go on with: move it away, or give another out",
+                argument="out",
+            )
+        if anew:
+            return 0
         known = Bits()
         end = 0
         for position in journal.ended():

@@ -65,6 +65,7 @@ class Batch:
                 self.journal.forget_failed()
             self.via, self.book, self.again = opened(self.journal, model, via, **jobs)
             self.output = _output(out, self.journal, ordered=ordered, anew=retry_failed, take=take)
+            self.again = tuple(at for at in self.again if not self.output.has(at))  # the journal has it from there
             if tally.metrics is not None:
                 tally.metrics.start()
         except BaseException:

@@ -8,6 +8,7 @@ from typing import Any
 
 from .._errors import UsageError
 from ._args import model_of
+from ._signals import ended_by_sigterm
 
 _DESCRIPTION = """\
 Ask a model about every item of a file: JSON lines, CSV or Parquet, or - for standard input. Each item ends as a line
@@ -73,6 +74,7 @@ def batch_parser() -> argparse.ArgumentParser:
     return made
 
 
+@ended_by_sigterm
 def batch(given: argparse.Namespace) -> int:
     """Run it; the exit status."""
     from ..batch import run_batch
