@@ -10,7 +10,7 @@ import pytest
 from chatmodels import ChatOpenAI, UsageError
 
 from .conftest import World, chat
-from .servers import Server
+from .servers import Server, serving
 
 
 @pytest.mark.parametrize(
@@ -36,8 +36,8 @@ def test_a_proxy_that_is_no_address(world: World, server: Server, proxy: str, mo
         world.call(chat(server.route(), proxy=proxy))
     assert raised.value.argument == "proxy"
     monkeypatch.setenv("HTTP_PROXY", proxy)
-    with pytest.raises(UsageError, match="no address") as raised:
-        world.call(chat(server.route()))
+    with serving() as another, pytest.raises(UsageError, match="no address") as raised:
+        world.call(chat(another.route()))
     assert "a-password" not in str(raised.value)
 
 
@@ -48,3 +48,20 @@ def test_a_model_whose_making_failed_can_be_shown() -> None:
         ChatOpenAI(api_key="a-key-of-no-use", **given)
     shown = traceback.TracebackException.from_exception(raised.value, capture_locals=True)
     assert "<ChatOpenAI>" in "".join(shown.format())
+
+
+@pytest.mark.parametrize("given", [{"stream": True}, {"stream": False}, {"messages": []}])
+def test_habits_from_other_libraries_are_answered_before_anything_is_sent(
+    server: Server, given: dict[str, Any]
+) -> None:
+    """`stream=True` was sent as it was, and the stream that came was no JSON; `messages=` took the place of the messages."""
+    route = server.route()
+    [name] = given
+    calls = [lambda: chat(route, **given), lambda: chat(route).with_settings(**given)]
+    if name != "messages":
+        calls.append(lambda: chat(route)("hi", **given))
+    for call in calls:
+        with pytest.raises(UsageError) as raised:
+            call()
+        assert raised.value.argument == name
+    assert route.requests == []

@@ -294,6 +294,8 @@ _OF_THE_MODEL = {
     "cache": "model.with_cache(...)(...)",
     "callbacks": "give callbacks=[...] to the call itself, or when you make the model",
     "streaming": "model.stream(...), or streaming=True when you make the model",
+    "stream": "model.stream(...) gives the chunks; streaming=True, when you make the model, reads any answer as a stream",
+    "messages": "they are the first argument of the call",
     "api_key": "give it when you make the model (keys are never sent in a body)",
 }
 

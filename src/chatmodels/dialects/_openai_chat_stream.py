@@ -336,7 +336,7 @@ class ChatStream(SSEDecoder):
         args = inner.get("input") if custom else inner.get("arguments")
         whole = isinstance(args, (dict, list))
         text = dumps_text(args) if whole else _text(args) or ""
-        call = self._find(state, wire.get("index"), ident, name, text, legacy)
+        call = self._find(state, wire.get("index"), ident, name, args=text, legacy=legacy)
         new_id = ident if not call.id or call.id == ident else None
         call.id, call.name = call.id or ident, call.name or name
         call.args.append(text)
@@ -347,7 +347,9 @@ class ChatStream(SSEDecoder):
             data = {self.dialect.provider: call.kept}
             out.append(PartInfo(index=call.index, choice=state.number, provider_data=data))
 
-    def _find(self, state: _State, index: Any, ident: str | None, name: str | None, args: str, legacy: bool) -> _Call:
+    def _find(
+        self, state: _State, index: Any, ident: str | None, name: str | None, *, args: str, legacy: bool
+    ) -> _Call:
         """The call that a delta belongs to: by index; without one by id, else the last; a new id and name begin anew."""
         found: _Call | None
         if not isinstance(index, (int, str)):
