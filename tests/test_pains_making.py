@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -57,7 +58,7 @@ def test_habits_from_other_libraries_are_answered_before_anything_is_sent(
     """`stream=True` was sent as it was, and the stream that came was no JSON; `messages=` took the place of the messages."""
     route = server.route()
     [name] = given
-    calls = [lambda: chat(route, **given), lambda: chat(route).with_settings(**given)]
+    calls: list[Callable[[], Any]] = [lambda: chat(route, **given), lambda: chat(route).with_settings(**given)]
     if name != "messages":
         calls.append(lambda: chat(route)("hi", **given))
     for call in calls:
