@@ -9,23 +9,26 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self, TypeVar
 
+import msgspec
 from msgspec.structs import force_setattr
 
 from ._cache_flights import Flight, Flights, boarded, leading, watched
 from ._cache_key import Question, asked_in_words, question_of, setting_of
 from ._cache_record import Record, events_in, marked, read, worth_keeping, written
 from ._call import Call
-from ._calls import Plan, Streaming, _deliver
+from ._calls import Ledger, Plan, Streaming, _deliver
 from ._errors import UsageError
 from ._events import Event
 from ._flow import Ask, Flow
-from ._layers import CACHE, Inner, InnerStream, Layer
+from ._layers import CACHE, FALLBACK, HEDGE, Inner, InnerStream, Layer, TryLayer
 from ._messages import AIMessage
 from ._usage import Attempt
 
 log = logging.getLogger("chatmodels")
+
+T = TypeVar("T")
 
 HIT, SHARED, SIMILAR = "cache hit", "shared call", "semantic cache hit"
 
@@ -60,16 +63,39 @@ class SemanticStore(Store, Protocol):
     def learn(self, setting: str, key: str, vector: Sequence[float], ttl: float | None) -> None: ...
 
 
-class _Asked:
-    """One question on its way: what is known of it, and what must be said on the answer."""
+class _Own(TryLayer):
+    """Knows whether the model itself has answered: it does not go along to one that is asked in its place, whose name and provider
+    may be the same."""
 
-    __slots__ = ("call", "key", "notes", "outcome", "plan", "question", "setting", "similarity", "vector")
+    rank: ClassVar[int] = -2
+
+    def __init__(self) -> None:
+        self.answered = False
+
+    def attempt(self, plan: Plan, call: Call, ledger: Ledger, inner: Callable[[], Flow[T]]) -> Flow[T]:
+        result = yield from inner()
+        self.answered = True
+        return result
+
+
+class _Asked:
+    """One question on its way: what is known of it, and what must be said on the answer. `inside` is the plan for the inside."""
+
+    __slots__ = (
+        "call", "inside", "key", "notes", "outcome", "own", "plan", "question", "setting", "similarity", "unread", "vector",
+    )  # fmt: skip
 
     def __init__(self, plan: Plan, call: Call) -> None:
-        self.plan, self.call = plan, call
+        self.plan = self.inside = plan
+        self.call = call
+        self.own: _Own | None = None
+        if any(layer.rank in (FALLBACK, HEDGE) for layer in plan.layers):
+            self.own = _Own()
+            self.inside = msgspec.structs.replace(plan, tries=(self.own, *plan.tries))
         self.question: Question = question_of(plan, call)
         self.key = self.question.key
         self.notes: list[str] = []
+        self.unread = False
         self.outcome = HIT
         self.setting: str | None = None
         self.similarity: float | None = None
@@ -80,7 +106,8 @@ class _Asked:
         note = f"the cache could not be {doing}: {type(error).__name__}: {error}"
         if note not in self.notes:
             self.notes.append(note)
-        log.warning("the cache could not be %s", doing, exc_info=True)
+            log.warning("%s", note)
+        log.debug("the cache could not be %s", doing, exc_info=True)
 
     def marked(self, message: AIMessage) -> AIMessage:
         provider, model = self.plan.dialect.provider, self.call.model
@@ -142,7 +169,7 @@ class CacheLayer(Layer):
         if found is not None:
             return asked.marked(found.message)
         if flight is None:
-            message = yield from inner(asked.plan, asked.call)
+            message = yield from inner(asked.inside, asked.call)
             yield from self._keep(store, asked, message, None)
             return asked.noted(message)
         return (yield from self._lead(store, asked, inner, flight))
@@ -155,7 +182,7 @@ class CacheLayer(Layer):
             if found is not None:
                 record = written(found.message, found.events, asked.question)
                 return asked.marked(found.message)
-            message = yield from inner(asked.plan, asked.call)
+            message = yield from inner(asked.inside, asked.call)
             record = yield from self._keep(store, asked, message, None)
             return asked.noted(message)
         finally:
@@ -196,7 +223,7 @@ class CacheLayer(Layer):
         """Ask, and keep what came. A stream that is left is closed, or ends with `state.left`: nothing is kept of it."""
         record: bytes | None = None
         seen: list[Event] = []
-        yield from watched(inner(asked.plan, asked.call, state), flight, seen.extend)
+        yield from watched(inner(asked.inside, asked.call, state), flight, seen.extend)
         if not state.left:
             record = yield from self._keep(store, asked, state.message(), seen)
         if asked.notes:
@@ -211,7 +238,7 @@ class CacheLayer(Layer):
         record: bytes | None = None
         try:
             record = written(message, events, asked.question)
-            if worth_keeping(asked.plan, asked.call, message):
+            if (asked.own is None or asked.own.answered) and worth_keeping(asked.plan, asked.call, message):
                 yield from _put(store, asked, record, self.ttl)
         except Exception as error:
             asked.trouble("written", error)
@@ -236,7 +263,7 @@ def _put(store: Store, asked: _Asked, record: bytes, ttl: float | None) -> Flow[
 def _look(store: Store, asked: _Asked) -> Flow[Record | None]:
     """What the store has for this question, or for a similar one."""
     found = yield from _exact(store, asked)
-    if found is not None or not store.semantic:
+    if found is not None or asked.unread or not store.semantic:
         return found
     words = asked_in_words(asked.call)
     if words is None:
@@ -260,6 +287,8 @@ def _look(store: Store, asked: _Asked) -> Flow[Record | None]:
 
 
 def _exact(store: Store, asked: _Asked) -> Flow[Record | None]:
+    if asked.unread:  # the store has just failed: to wait for it once more would only cost time
+        return None
     try:
         if store.instant:
             data = store.get(asked.key)
@@ -268,6 +297,7 @@ def _exact(store: Store, asked: _Asked) -> Flow[Record | None]:
     except UsageError:  # a file that is no cache: nothing was sent yet, and it will not mend itself
         raise
     except Exception as error:
+        asked.unread = True
         asked.trouble("read", error)
         return None
     return None if data is None else _readable(asked, data)

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 #: Seconds for which a stream's reader may hold it up before one who waits makes the call anew.
 PATIENCE = 0.25
 
+#: Flights without an answer after which who has waited for them goes alone: one failure may be luck; after more, each further wait
+#: would only add the time of one more failure.
+FAILURES = 2
+
 #: Is this code inside a plain call that others may be waiting for? What it asks waits for nobody: that might be for itself.
 leading: ContextVar[bool] = ContextVar("chatmodels_leading", default=False)
 
@@ -64,11 +68,13 @@ class Flights(Protocol):
 def boarded(flights: Flights, key: str, total: float | None, state: Streaming | None = None) -> Flow[Flight | None]:
     """The flight that this call leads (it has no record), or one that has ended with an answer; None: go alone, or not at all.
 
-    When a leader fails or is cancelled, one of those who waited leads next. Nobody waits longer than `total` seconds.
+    When a leader fails or is cancelled, one of those who waited leads next; after `FAILURES` of them all go alone. Nobody waits
+    longer than `total` seconds.
     """
     if leading.get():
         return None
     until: float | None = None
+    failures = 0
     while True:
         flight, leads = flights.join(key, state is not None)
         if leads:
@@ -79,9 +85,10 @@ def boarded(flights: Flights, key: str, total: float | None, state: Streaming | 
         stalled = yield from _waited(flight, until, state)
         if flight.record is not None:
             return flight
+        failures += flight.ended
         if stalled:
             flights.drop(key, flight)
-        elif not flight.ended:
+        elif not flight.ended or failures == FAILURES:
             return None
 
 

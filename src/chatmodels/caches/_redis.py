@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from importlib import import_module
-from typing import Any, Self, cast
+from time import monotonic
+from typing import Any, Self, TypeVar, cast
 from urllib.parse import urlsplit
 
 from .._errors import UsageError
@@ -12,7 +14,14 @@ from .._secret import Hidden
 from ._base import Cache, seconds
 
 #: Seconds that a Redis of ours may take: a cache that is slower than that helps nobody.
-PATIENCE = 5.0
+PATIENCE = 2.0
+
+#: After a failure that took longer than `SLOW` seconds Redis is left alone for `REST` times as long, `LONGEST` at most: calls must
+#: not wait for a dead server one after the other.
+SLOW, REST, LONGEST = 0.1, 10, 30.0
+
+
+T = TypeVar("T")
 
 
 class RedisCache(Cache):
@@ -20,6 +29,7 @@ class RedisCache(Cache):
 
     Give a URL (`redis://`, `rediss://`, `unix://`), a `redis.Redis` client, or nothing: then REDIS_URL names the server. `ttl` is
     in seconds, None for as long as Redis keeps things; `prefix` begins every key. Async calls use the same client in a thread.
+    A server that does not answer is left alone for a while, half a minute at most, so that not every call waits for it.
 
     >>> chat = ChatModel().with_cache(RedisCache("redis://localhost:6379/0", ttl=3600))  # doctest: +SKIP
     """
@@ -31,6 +41,7 @@ class RedisCache(Cache):
         self._given = url is not None
         self._address = _address(self._url) if url is None or self._url is not None else None
         self._redis: Any = _checked(url) if self._address is None else _client(self._address)
+        self._rests_until = 0.0
 
     def __repr__(self) -> str:
         return f"RedisCache(ttl={self._ttl}, prefix={self._prefix!r})"
@@ -40,12 +51,11 @@ class RedisCache(Cache):
 
     def get(self, key: str) -> bytes | str | None:
         """What was kept under the key, if it has not expired."""
-        found: bytes | str | None = self._redis.get(self._answer(key))
-        return found
+        return self._asked(lambda: cast("bytes | str | None", self._redis.get(self._answer(key))))
 
     def set(self, key: str, value: bytes, ttl: float | None = None) -> None:
         """Keep the value; Redis forgets it when its time is over."""
-        self._redis.set(self._answer(key), value, px=self._milliseconds(ttl))
+        self._asked(lambda: self._redis.set(self._answer(key), value, px=self._milliseconds(ttl)))
 
     def clear(self) -> None:
         """Forget all answers under the prefix."""
@@ -72,6 +82,9 @@ class RedisCache(Cache):
 
     def vectors(self, setting: str) -> list[tuple[str, bytes]]:
         """Oldest first. Their keys are bytes in Redis; the vectors too, so a client that decodes cannot be used."""
+        return self._asked(lambda: self._vectors_of(setting))
+
+    def _vectors_of(self, setting: str) -> list[tuple[str, bytes]]:
         order = self._redis.lrange(f"{self._prefix}order:{setting}", 0, -1)
         if not order:
             return []
@@ -80,6 +93,9 @@ class RedisCache(Cache):
 
     def add_vector(self, setting: str, key: str, vector: bytes, most: int, ttl: float | None) -> None:
         """All of a setting's vectors expire together, with the newest."""
+        self._asked(lambda: self._add_vector(setting, key, vector, most, ttl))
+
+    def _add_vector(self, setting: str, key: str, vector: bytes, most: int, ttl: float | None) -> None:
         order, vectors = f"{self._prefix}order:{setting}", f"{self._prefix}vectors:{setting}"
         lasts = self._milliseconds(ttl)
         with self._redis.pipeline() as together:
@@ -94,6 +110,21 @@ class RedisCache(Cache):
         if count > most:
             old = self._redis.lpop(order, count - most)
             self._redis.hdel(vectors, *old)
+
+    def _asked(self, ask: Callable[[], T]) -> T:
+        """What Redis says, unless it is left alone now."""
+        began = monotonic()
+        if began < self._rests_until:
+            raise ConnectionError(
+                f"Redis did not answer a moment ago; it is asked again in {self._rests_until - began:.0f} s"
+            )
+        try:
+            return ask()
+        except Exception:
+            now = monotonic()
+            if now - began > SLOW:
+                self._rests_until = now + min(LONGEST, REST * (now - began))
+            raise
 
     def _answer(self, key: str) -> str:
         return f"{self._prefix}answer:{key}"

@@ -112,9 +112,11 @@ def _unit(numbers: Iterable[Any]) -> array[float]:
         vector = array("f", numbers)
     except TypeError as error:
         raise UsageError("embedding gives a list of numbers for a str", argument="embedding") from error
+    if not vector:
+        raise UsageError("embedding gave an empty vector", argument="embedding")
     length = sqrt(sum(map(mul, vector, vector)))
-    if not length or not isfinite(length):
-        raise UsageError("embedding gave an empty vector, or one without a direction", argument="embedding")
+    if not length or not isfinite(length):  # it may be so for some words only: they are like no others
+        raise ValueError("the embedding of these words has no direction (zeros, or what is no number)")
     return array("f", [x / length for x in vector])
 
 
