@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from chatmodels import Budget, BudgetExceeded, ChatModelError, IncompleteStream, UsageError, track_usage
+from chatmodels import Budget, BudgetExceeded, ChatModelError, IncompleteStream, Usage, UsageError, track_usage
 from chatmodels.caches import InMemoryCache
 from chatmodels.callbacks import get_openai_callback
 from chatmodels.prices import Price, Prices
@@ -245,6 +245,18 @@ def test_what_is_under_way_is_set_aside(server: Server) -> None:
         budget.reserve(model._call("hi"), "openai")
     budget.settle(first, None, free=True)
     budget.reserve(model._call("hi"), "openai")
+
+
+def test_what_an_answer_takes_is_the_mean_of_those_that_have_ended(server: Server) -> None:
+    """Tries under way, and refused ones, would pull it down, and the budget would let too many go."""
+    model = chat(server.route())
+    budget = Budget(max_tokens=10_000)
+    first, refused, *_ = [budget.reserve(model._call("hi"), "openai") for _ in range(10)]
+    budget.settle(first, Usage(input_tokens=8, output_tokens=1000), free=False)
+    budget.settle(refused, None, free=True)
+    assert budget.reserve(model._call("hi"), "openai").usage.output_tokens == 1000
+    again = pickle.loads(pickle.dumps(budget))
+    assert again.reserve(model._call("hi"), "openai").usage.output_tokens == 1000
 
 
 def test_one_budget_on_model_context_and_fallback_counts_once(server: Server) -> None:

@@ -68,17 +68,17 @@ class Budget:
         if not self.limits:
             raise UsageError("a budget needs max_cost, max_tokens or max_calls", argument="max_cost")
         self.prices = prices
-        self._start(0.0, 0, 0, 0)
+        self._start(0.0, 0, 0, 0, 0)
 
-    def _start(self, cost: float, tokens: int, calls: int, made: int) -> None:
+    def _start(self, cost: float, tokens: int, calls: int, made: int, answers: int) -> None:
         self.cost, self.tokens, self.calls = cost, tokens, calls
-        self._made = made  # output tokens so far
+        self._made, self._answers = made, answers  # output tokens so far, and the tries that gave them
         self._open = [0.0, 0.0]  # cost and tokens that are set aside
         self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, Any]:
         state = {"limits": self.limits, "prices": self.prices}
-        return {**state, "spent": (self.cost, self.tokens, self.calls, self._made)}
+        return {**state, "spent": (self.cost, self.tokens, self.calls, self._made, self._answers)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.limits, self.prices = state["limits"], state["prices"]
@@ -92,7 +92,8 @@ class Budget:
         """Set aside what a try may take; `BudgetExceeded` when it does not fit."""
         given = count_call(call, provider).value
         with self._lock:
-            mean = self._made // self.calls if self.calls and self._made else FIRST_GUESS
+            # Of those that have ended: tries under way have no output yet, and a refused one never has any.
+            mean = -(-self._made // self._answers) if self._answers else FIRST_GUESS
         made = (call.settings.max_tokens or mean) * (call.settings.n or 1)
         usage = Usage(input_tokens=given, output_tokens=made, estimated=True)
         tier = call.settings.service_tier
@@ -114,6 +115,7 @@ class Budget:
             self.cost += cost
             self.tokens += taken.total_tokens or 0
             self._made += taken.output_tokens or 0
+            self._answers += not free
 
     def _price(self, usage: Usage, model: str, provider: str, tier: str | None) -> float:
         if "max_cost" not in self.limits:
