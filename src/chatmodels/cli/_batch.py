@@ -70,6 +70,7 @@ def batch_parser() -> argparse.ArgumentParser:
     made.add_argument("--engine", choices=("ray",), help="run on a Ray cluster (RAY_ADDRESS, else a local one)")
     made.add_argument("--workers", type=int, metavar="N", help="with --engine ray: worker processes (default: 2)")
     made.add_argument("--estimate", action="store_true", help="only ask a sample, and reckon what all would take")
+    made.add_argument("--sample", type=int, metavar="N", help="with --estimate: ask so many items (default: 20)")
     made.add_argument("--quiet", action="store_true", help="no progress, and no summary")
     return made
 
@@ -82,7 +83,9 @@ def batch(given: argparse.Namespace) -> int:
     model = _limited(model_of(given), given)
     calls: dict[str, Any] = {"system": given.system, "max_concurrency": given.max_concurrency, "format": given.format}
     if given.estimate:
-        return _estimate(model, given.items, calls)
+        return _estimate(model, given.items, {**calls, **_via(given)}, given.sample)
+    if given.sample is not None:
+        raise UsageError("--sample goes with --estimate", argument="--sample")
     if given.no_journal and given.journal:
         raise UsageError("--journal and --no-journal exclude each other", argument="--journal")
     calls["engine"] = _engine(given)
@@ -132,10 +135,12 @@ def _limited(model: Any, given: argparse.Namespace) -> Any:
     return model.with_limits(requests_per_minute=given.requests_per_minute, tokens_per_minute=given.tokens_per_minute)
 
 
-def _estimate(model: Any, items: str, calls: dict[str, Any]) -> int:
+def _estimate(model: Any, items: str, calls: dict[str, Any], sample: int | None) -> int:
     from pathlib import Path
 
     from ..batch import estimate_batch
 
-    sys.stdout.write(f"{estimate_batch(model, items if items == '-' else Path(items), **calls)}\n")
+    size = 20 if sample is None else sample
+    found = estimate_batch(model, items if items == "-" else Path(items), sample=size, **calls)
+    sys.stdout.write(f"{found}\n")
     return 0
