@@ -186,12 +186,12 @@ class Journal:
 
     def _known(self, positions: list[int]) -> dict[int, bytes]:
         """The keys of those that have one."""
-        return dict(self._rows("SELECT position, key FROM items WHERE position IN", positions))
+        return dict(self._rows("SELECT position, CAST(key AS BLOB) FROM items WHERE position IN", positions))
 
     def _ended(self, positions: Iterable[int]) -> dict[int, Ended]:
         found: dict[int, Ended] = {}
         for position, line, ok, checksum in self._rows(
-            "SELECT position, line, ok, sum FROM lines WHERE position IN", list(positions)
+            "SELECT position, CAST(line AS BLOB), ok, sum FROM lines WHERE position IN", list(positions)
         ):
             if checksum is not None and _sum(position, line) != checksum:
                 raise damaged_line(self.path, position)
