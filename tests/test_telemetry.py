@@ -274,7 +274,9 @@ def test_what_tools_ask_belongs_to_the_span_and_the_tracking_around_them(
         chat(route.url).with_tools(ask if kind == "function" else aask).run_tools("go")
     asked = [s for s in exported.spans if s.name == "chat inner"]
     assert len(asked) == number
-    assert {s.parent and s.parent.span_id for s in asked} == {mine.get_span_context().span_id}
+    tools = {s.context.span_id: s for s in exported.spans if s.name.startswith("execute_tool ")}
+    assert {s.parent and s.parent.span_id for s in asked} == set(tools)
+    assert {s.parent and s.parent.span_id for s in tools.values()} == {mine.get_span_context().span_id}
     assert spent.calls == number + 2
 
 

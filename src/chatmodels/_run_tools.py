@@ -9,6 +9,7 @@ from typing import Any
 
 from ._async import in_thread, in_trio
 from ._parts import ToolCall
+from ._run_tools_watch import ToolSeen
 from ._tool_loop import Runners
 from ._tools import Tool, acall_tool, call_tool
 
@@ -27,14 +28,17 @@ def run_all(calls: list[tuple[Tool, ToolCall]]) -> list[Any]:
 
 
 def _one(tool: Tool, call: ToolCall) -> Any:
-    try:
-        if _is_async(tool):
-            from ._portal import portal
+    with ToolSeen(tool, call) as seen:
+        try:
+            if _is_async(tool):
+                from ._portal import portal
 
-            return portal().run(acall_tool(tool, call.args))
-        return call_tool(tool, call.args)
-    except Exception as error:
-        return error
+                seen.result = portal().run(acall_tool(tool, call.args))
+            else:
+                seen.result = call_tool(tool, call.args)
+        except Exception as error:
+            seen.error = error
+    return seen.result if seen.error is None else seen.error
 
 
 async def arun_all(calls: list[tuple[Tool, ToolCall]]) -> list[Any]:
@@ -43,13 +47,15 @@ async def arun_all(calls: list[tuple[Tool, ToolCall]]) -> list[Any]:
 
     async def run(index: int) -> None:
         tool, call = calls[index]
-        try:
-            if _is_async(tool):
-                results[index] = await acall_tool(tool, call.args)
-            else:
-                results[index] = await in_thread(call_tool, tool, call.args)
-        except Exception as error:
-            results[index] = error
+        with ToolSeen(tool, call) as seen:
+            try:
+                if _is_async(tool):
+                    seen.result = await acall_tool(tool, call.args)
+                else:
+                    seen.result = await in_thread(call_tool, tool, call.args)
+            except Exception as error:
+                seen.error = error
+        results[index] = seen.result if seen.error is None else seen.error
 
     if in_trio():
         import sys

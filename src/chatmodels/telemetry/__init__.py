@@ -15,12 +15,13 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ._watch import Observer, Seen, watch
+from .._run_tools_watch import ToolSeen
+from ._watch import Observer, Seen, ToolObserver, watch
 
 if TYPE_CHECKING:
     from ._book import CallLog
 
-__all__ = ["Observer", "Seen", "instrument", "log_calls", "log_to", "uninstrument", "watch"]
+__all__ = ["Observer", "Seen", "ToolObserver", "ToolSeen", "instrument", "log_calls", "log_to", "uninstrument", "watch"]
 
 _instrumented: list[Observer] = []
 
@@ -32,7 +33,7 @@ def instrument(
     logger_provider: Any = None,
     content: bool | str | None = None,
 ) -> None:
-    """Tell OpenTelemetry of every call: a span, metrics and an event by the GenAI semantic conventions.
+    """Tell OpenTelemetry of every call: a span, metrics and an event by the GenAI semantic conventions; and of each tool run.
 
     The providers are OpenTelemetry's; None means the global ones. `content` says where the messages go: False (nowhere),
     "span", "event", or True (both); None reads OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT, and means nowhere without

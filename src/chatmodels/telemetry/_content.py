@@ -45,6 +45,11 @@ def output_of(message: AIMessage) -> list[dict[str, Any]]:
     ]
 
 
+def result_of(content: Any) -> Any:
+    """What a tool gave: text, or parts."""
+    return _result(ToolResult(tool_call_id="", content=content))["response"]
+
+
 def finish(reason: str | None) -> str:
     """Why an answer ended, in the words of the conventions; "error" where it did not."""
     return "error" if reason is None else FINISH.get(reason, reason)

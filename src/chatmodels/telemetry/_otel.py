@@ -1,7 +1,8 @@
-"""OpenTelemetry: a span, four metrics and an event for each call, by the GenAI semantic conventions (checked 2026-11).
+"""OpenTelemetry: a span, four metrics and an event for each call, and a span for each tool run, by the GenAI semantic conventions.
 
-A span covers a call with all its retries, and its parent is what was current where the call was made. Content is written only
-where it was asked for.
+The names are those of their newest release, 1.41 (checked 2026-11; what has been renamed in their repository since is in no release
+yet). A span covers a call with all its retries, and its parent is what was current where the call was made. A tool runs within its
+span. Content is written only where it was asked for.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from urllib.parse import urlsplit
 from .._calls import Plan
 from .._errors import ProviderError, UsageError
 from .._json import dumps_text
-from .._messages import AIMessage
+from .._messages import AIMessage, ToolMessage
+from .._run_tools_watch import ToolSeen
+from .._tool_loop import content_of_result
 from .._version import __version__
-from ._content import finish, input_of, output_of, system_of
+from ._content import finish, input_of, output_of, result_of, system_of
 from ._redact import redacted
 from ._watch import Seen
 
@@ -28,6 +31,7 @@ PROVIDERS = {
 SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 CHUNKS = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 TOKENS = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864)
+SCHEMA = "https://opentelemetry.io/schemas/1.41.0"
 EVENT = "gen_ai.client.inference.operation.details"
 VARIABLE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 _WHERE = {
@@ -42,11 +46,11 @@ class OTel:
 
     def __init__(self, tracers: Any, meters: Any, loggers: Any, content: bool | str | None) -> None:
         self.in_span, self.in_event = _where(content)
-        trace, metrics, logs = (_opentelemetry(name) for name in ("trace", "metrics", "_logs"))
-        self.trace = trace
-        self.tracer = trace.get_tracer("chatmodels", __version__, tracers)
-        self.logger = logs.get_logger("chatmodels", __version__, loggers)
-        meter = metrics.get_meter("chatmodels", __version__, meters)
+        trace, metrics, logs, context = map(_opentelemetry, ("trace", "metrics", "_logs", "context"))
+        self.trace, self.context = trace, context
+        self.tracer = trace.get_tracer("chatmodels", __version__, tracers, SCHEMA)
+        self.logger = logs.get_logger("chatmodels", __version__, loggers, SCHEMA)
+        meter = metrics.get_meter("chatmodels", __version__, meters, SCHEMA)
         self.duration = _histogram(meter, "operation.duration", "s", SECONDS)
         self.first = _histogram(meter, "operation.time_to_first_chunk", "s", SECONDS)
         self.each = _histogram(meter, "operation.time_per_output_chunk", "s", CHUNKS)
@@ -70,6 +74,26 @@ class OTel:
             span.set_status(self.trace.Status(self.trace.StatusCode.ERROR, redacted(str(seen.error))))
         self._count(seen, failure)
         self._event(seen, {**facts, **failure}, span)
+        span.end()
+
+    def begin_tool(self, seen: ToolSeen) -> None:
+        """Start the span, and make it the current one: what the tool does is in it."""
+        about = _tool(seen)
+        span = self.tracer.start_span(f"execute_tool {seen.tool.name}", attributes=about)
+        if self.in_span and seen.call.args is not None:
+            span.set_attribute("gen_ai.tool.call.arguments", dumps_text(seen.call.args))
+        seen.of[id(self)] = span, self.context.attach(self.trace.set_span_in_context(span))
+
+    def end_tool(self, seen: ToolSeen) -> None:
+        """End it."""
+        span, token = seen.of.pop(id(self))
+        self.context.detach(token)
+        if seen.error is not None:
+            span.set_attribute("error.type", type(seen.error).__name__)
+            span.set_status(self.trace.Status(self.trace.StatusCode.ERROR, redacted(str(seen.error))))
+        elif self.in_span and not seen.left:
+            given = result_of(_content_given(seen.result))
+            span.set_attribute("gen_ai.tool.call.result", given if isinstance(given, str) else dumps_text(given))
         span.end()
 
     def _count(self, seen: Seen, failure: dict[str, Any]) -> None:
@@ -138,20 +162,49 @@ _SETTINGS = {
 }  # fmt: skip
 
 
+#: Those that are of type double: a 0 would be an int, which some backends refuse beside a 0.5.
+_DOUBLES = ("temperature", "top_p", "presence_penalty", "frequency_penalty")
+
+
 def _asked(seen: Seen) -> dict[str, Any]:
     settings = seen.call.settings
     asked = _common(seen)
     for ours, theirs in _SETTINGS.items():
         value = getattr(settings, ours)
         if value is not None:
-            asked[f"gen_ai.request.{theirs}"] = value
+            asked[f"gen_ai.request.{theirs}"] = float(value) if ours in _DOUBLES else value
     if settings.n is not None and settings.n != 1:
         asked["gen_ai.request.choice.count"] = settings.n
     if seen.streamed:
         asked["gen_ai.request.stream"] = True
-    if seen.call.output is not None or settings.response_format:
-        asked["gen_ai.output.type"] = "json"
-    return asked
+    kind = _output_type(seen)
+    return asked if kind is None else {**asked, "gen_ai.output.type": kind}
+
+
+def _output_type(seen: Seen) -> str | None:
+    """What was asked for, in a word of the conventions."""
+    settings = seen.call.settings
+    if seen.call.output is not None:
+        return "json"
+    if settings.response_format:
+        return "text" if settings.response_format.get("type") == "text" else "json"
+    asked = set(settings.modalities or ()) - {"text"}
+    return {"audio": "speech", "image": "image"}.get(next(iter(asked))) if len(asked) == 1 else None
+
+
+def _tool(seen: ToolSeen) -> dict[str, Any]:
+    about: dict[str, Any] = {
+        "gen_ai.operation.name": "execute_tool",
+        "gen_ai.tool.name": seen.tool.name,
+        "gen_ai.tool.type": "function",
+        "gen_ai.tool.call.id": seen.call.id,
+        "gen_ai.tool.description": seen.tool.description,
+    }
+    return {k: v for k, v in about.items() if v}
+
+
+def _content_given(result: Any) -> Any:
+    return result.content if isinstance(result, ToolMessage) else content_of_result(result)
 
 
 def _response_model(message: AIMessage | None) -> dict[str, Any]:

@@ -5,7 +5,6 @@ Knows no tracing library. An observer's own error is logged and changes nothing.
 
 from __future__ import annotations
 
-import logging
 import time
 from typing import Any, ClassVar, Protocol
 
@@ -15,8 +14,7 @@ from .._events import Event, ReasoningDelta, TextDelta, ToolCallDelta
 from .._flow import Flow
 from .._layers import TELEMETRY, Inner, InnerStream, Layer, everywhere, relayed
 from .._messages import AIMessage
-
-log = logging.getLogger("chatmodels")
+from .._run_tools_watch import ToolSeen, observers, tell
 
 
 class Seen:
@@ -94,6 +92,16 @@ class Observer(Protocol):
         """It has ended: with an answer, an error, or because it was left."""
 
 
+class ToolObserver(Observer, Protocol):
+    """Is told of every tool that `run_tools` and `stream_tools` run, too, in the context in which it runs."""
+
+    def begin_tool(self, seen: ToolSeen) -> None:
+        """A tool begins."""
+
+    def end_tool(self, seen: ToolSeen) -> None:
+        """It has ended: with a result, an error, or because it was cancelled."""
+
+
 class Watch(Layer):
     """Shows every call to the observers."""
 
@@ -103,8 +111,8 @@ class Watch(Layer):
         self.observers: tuple[Observer, ...] = ()
 
     def call(self, plan: Plan, call: Call, inner: Inner) -> Flow[AIMessage]:
-        seen, observers = Seen(plan, call, False), self.observers
-        _tell(observers, "begin", seen)
+        seen, those = Seen(plan, call, False), self.observers
+        tell(those, "begin", seen)
         try:
             seen.message = yield from inner(plan, call)
         except Exception as error:
@@ -114,12 +122,12 @@ class Watch(Layer):
             seen.left = True
             raise
         finally:
-            _end(observers, seen)
+            _end(those, seen)
         return seen.message
 
     def stream(self, plan: Plan, call: Call, state: Streaming, inner: InnerStream) -> Flow[None]:
-        seen, observers = Seen(plan, call, True), self.observers
-        _tell(observers, "begin", seen)
+        seen, those = Seen(plan, call, True), self.observers
+        tell(those, "begin", seen)
         try:
             yield from relayed(inner(plan, call, state), seen.take)
             seen.left = state.left
@@ -131,20 +139,12 @@ class Watch(Layer):
             raise
         finally:
             seen.message = state.message()
-            _end(observers, seen)
+            _end(those, seen)
 
 
-def _end(observers: tuple[Observer, ...], seen: Seen) -> None:
+def _end(those: tuple[Observer, ...], seen: Seen) -> None:
     seen.ended = time.perf_counter()
-    _tell(observers, "end", seen)
-
-
-def _tell(observers: tuple[Observer, ...], event: str, seen: Seen) -> None:
-    for observer in observers:
-        try:
-            getattr(observer, event)(seen)
-        except Exception:
-            log.warning("%s.%s failed", type(observer).__name__, event, exc_info=True)
+    tell(those, "end", seen)
 
 
 _watch = Watch()
@@ -154,4 +154,5 @@ def watch(observer: Observer, *, on: bool = True) -> None:
     """Show every call of this process to the observer, from now on; `on=False` stops it (an equal one is taken away)."""
     others = tuple(o for o in _watch.observers if o != observer)
     _watch.observers = (*others, observer) if on else others
+    observers[:] = [o for o in _watch.observers if hasattr(o, "begin_tool")]
     everywhere(TELEMETRY, _watch if _watch.observers else None)

@@ -1,0 +1,177 @@
+"""Spans around the tools that a tool loop runs, in every world; and the types of attributes, as the conventions have them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from chatmodels import ToolMessage, telemetry
+
+from .conftest import World, chat
+from .servers import Server, answer, plain
+from .test_telemetry import Exported
+
+pytest.importorskip("opentelemetry.sdk")
+
+
+@pytest.fixture
+def exported() -> Iterator[Exported]:
+    made = Exported()
+    yield made
+    telemetry.uninstrument()
+    for one in (made.meters, made.loggers, made.tracers):
+        one.shutdown()
+
+
+def asks(name: str, args: str = '{"city": "Rome"}', number: int = 1) -> Any:
+    """An answer that calls a tool."""
+    calls = [{"id": f"c{n}", "type": "function", "function": {"name": name, "arguments": args}} for n in range(number)]
+    said = {"role": "assistant", "content": None, "tool_calls": calls}
+    return plain(answer(choices=[{"index": 0, "message": said, "finish_reason": "tool_calls"}]))
+
+
+def weather(city: str) -> str:
+    """The weather of a city."""
+    return f"sunny in {city}"
+
+
+async def aweather(city: str) -> str:
+    """The weather of a city, soon."""
+    return f"sunny in {city}"
+
+
+def ran(exported: Exported) -> list[Any]:
+    return [s for s in exported.spans if s.name.startswith("execute_tool")]
+
+
+@pytest.mark.parametrize("function", [weather, aweather])
+@pytest.mark.parametrize("number", [1, 3])
+def test_each_tool_has_a_span(server: Server, exported: Exported, world: World, number: int, function: Any) -> None:
+    exported.on()
+    model = chat(server.route(asks(function.__name__, number=number), plain()))
+    tracer = exported.tracers.get_tracer("test")
+    with tracer.start_as_current_span("mine") as mine:
+        if world.name == "sync":
+            model.with_tools(function).run_tools("go")
+        else:
+            world.run(model.with_tools(function).arun_tools, "go")
+        with tracer.start_as_current_span("after") as after:  # what was current before is so again
+            pass
+    spans = ran(exported)
+    assert sorted(s.attributes["gen_ai.tool.call.id"] for s in spans) == [f"c{n}" for n in range(number)]
+    for span in spans:
+        assert span.name == f"execute_tool {function.__name__}"
+        assert span.kind.name == "INTERNAL"
+        assert span.parent.span_id == mine.get_span_context().span_id
+        assert span.attributes["gen_ai.operation.name"] == "execute_tool"
+        assert span.attributes["gen_ai.tool.name"] == function.__name__
+        assert span.attributes["gen_ai.tool.type"] == "function"
+        assert span.attributes["gen_ai.tool.description"].startswith("The weather")
+        assert "Rome" not in str(dict(span.attributes))
+        assert span.status.status_code.name == "UNSET"
+    assert after.parent.span_id == mine.get_span_context().span_id  # type: ignore[attr-defined]
+
+
+def test_a_streamed_loop_has_them_too(server: Server, exported: Exported) -> None:
+    exported.on()
+    with chat(server.route(asks("weather"), plain())).with_tools(weather).stream_tools("go") as stream:
+        for _ in stream:
+            pass
+    assert [s.name for s in ran(exported)] == ["execute_tool weather"]
+
+
+def test_a_tool_that_fails(server: Server, exported: Exported) -> None:
+    exported.on(content="span")
+
+    def breaks(city: str) -> str:
+        raise LookupError(f"no {city}; token: sk-canary-0123456789abcdef")
+
+    chat(server.route(asks("breaks"), plain())).with_tools(breaks).run_tools("go")
+    (span,) = ran(exported)
+    assert span.attributes["error.type"] == "LookupError"
+    assert (span.status.status_code.name, span.status.description) == ("ERROR", "no Rome; token: [hidden]")
+    assert "gen_ai.tool.call.result" not in span.attributes
+
+
+def test_content_of_tools_is_asked_for(server: Server, exported: Exported) -> None:
+    exported.on(content="span")
+
+    def table(city: str) -> list[dict[str, Any]]:
+        return [{"city": city}]
+
+    def said(city: str) -> ToolMessage:
+        return ToolMessage("fine", tool_call_id="")
+
+    for function in (weather, table, said):
+        chat(server.route(asks(function.__name__), plain())).with_tools(function).run_tools("go")
+    spans = ran(exported)
+    assert {s.attributes["gen_ai.tool.call.arguments"] for s in spans} == {'{"city":"Rome"}'}
+    assert [s.attributes["gen_ai.tool.call.result"] for s in spans] == ["sunny in Rome", '[{"city":"Rome"}]', "fine"]
+
+
+async def test_a_tool_that_is_cancelled(server: Server, exported: Exported) -> None:
+    exported.on(content="span")
+    began = asyncio.Event()
+
+    async def slow(city: str) -> str:
+        began.set()
+        await asyncio.sleep(30)
+        return city
+
+    loop = chat(server.route(asks("slow"), plain())).with_tools(slow).arun_tools("go")
+    task = asyncio.create_task(loop)
+    await began.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    (span,) = ran(exported)
+    assert "gen_ai.tool.call.result" not in span.attributes
+
+
+def test_an_observer_that_fails_at_tools_breaks_nothing(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    class Fails:
+        def begin(self, seen: Any) -> None:
+            pass
+
+        end = begin
+
+        def begin_tool(self, seen: Any) -> None:
+            raise RuntimeError("no")
+
+        end_tool = begin_tool
+
+    fails = Fails()
+    telemetry.watch(fails)
+    try:
+        with caplog.at_level(logging.WARNING, "chatmodels"):
+            run = chat(server.route(asks("weather"), plain())).with_tools(weather).run_tools("go")
+    finally:
+        telemetry.watch(fails, on=False)
+    assert [m.text for m in run.messages if isinstance(m, ToolMessage)] == ["sunny in Rome"]
+    assert [r.getMessage() for r in caplog.records] == ["Fails.begin_tool failed", "Fails.end_tool failed"]
+
+
+def test_numbers_are_of_the_conventions_types(server: Server, exported: Exported) -> None:
+    """Backends keep one type for a name: a 0 that is an int beside a 0.5 is refused, or lost."""
+    exported.on()
+    settings = {"temperature": 0, "top_p": 1, "presence_penalty": 1, "frequency_penalty": 0}
+    chat(server.route(plain()), **settings)("hi")
+    (span,) = exported.spans
+    for name in settings:
+        assert type(span.attributes[f"gen_ai.request.{name}"]) is float
+    assert span.instrumentation_scope.schema_url == "https://opentelemetry.io/schemas/1.41.0"
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind"),
+    [({}, None), ({"response_format": {"type": "json_object"}}, "json"), ({"response_format": {"type": "text"}}, "text"),
+     ({"modalities": ["text", "audio"]}, "speech")],
+)  # fmt: skip
+def test_the_type_of_output(server: Server, exported: Exported, settings: dict[str, Any], kind: str | None) -> None:
+    exported.on()
+    chat(server.route(plain()), **settings)("hi")
+    assert exported.spans[0].attributes.get("gen_ai.output.type") == kind
