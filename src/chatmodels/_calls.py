@@ -15,7 +15,7 @@ from msgspec.structs import force_setattr
 
 from ._auth import authorised
 from ._call import Call, HTTPRequest, HTTPResponse
-from ._errors import ChatModelError, DeadlineError, IncompleteStream, ProviderError, TransportError
+from ._errors import ChatModelError, DeadlineError, IncompleteStream, ProtocolError, ProviderError, TransportError
 from ._events import Event, Start, TextDelta, UsageSoFar
 from ._flow import (
     NOW,
@@ -208,9 +208,25 @@ def _one_plain(plan: Plan, request: HTTPRequest, ledger: Ledger) -> Flow[AIMessa
     ledger.request_id = request_id(response.headers)
     if response.status >= 300:
         raise plan.dialect.decode_error(response)
-    message = plan.dialect.decode(response)
+    try:
+        message = plan.dialect.decode(response)
+    except ChatModelError:
+        raise
+    except _UNREAD as error:
+        raise _unread(plan, error, response.body) from error
     ledger.usage = message.usage
     return message
+
+
+#: What reading an answer may raise where one of its values is out of all bounds, such as a number of a thousand digits.
+_UNREAD = (ValueError, ArithmeticError, RecursionError)
+
+
+def _unread(plan: Plan, error: Exception, data: bytes) -> ChatModelError:
+    name = plan.dialect.provider
+    return ProtocolError(
+        f"{name}: the answer cannot be read: {type(error).__name__}: {error}", data=data, provider=name
+    )
 
 
 def stream_flow(plan: Plan, call: Call, state: Streaming) -> Flow[None]:
@@ -323,7 +339,12 @@ def _events(plan: Plan, opened: Opened, ledger: Ledger, heads: list[Event]) -> F
     later = Read(opened, plan.target.timeouts.idle, ledger.deadline, "total")
     while True:
         data: bytes = yield read
-        events = feed(data) if data else decoder.close()
+        try:
+            events = feed(data) if data else decoder.close()
+        except ChatModelError:
+            raise
+        except _UNREAD as error:
+            raise _unread(plan, error, data) from error
         if read is not later and events:
             heads += events
             if all(e.__class__ in _HEADS for e in events):

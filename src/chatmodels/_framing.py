@@ -22,8 +22,8 @@ from chatmodels._framing_aws import AWSEventStream, HeaderValue
 
 __all__ = ["LIMIT", "SSE", "AWSEventStream", "HeaderValue", "JSONArray", "JSONLines"]
 
-#: Default size limit of one frame: 16 MiB.
-LIMIT = 16 * 1024 * 1024
+#: Default size limit of one frame: 64 MiB. A picture in the largest size is some 30 MB of base64, in one event.
+LIMIT = 64 * 1024 * 1024
 
 _T = TypeVar("_T")
 _BOM = b"\xef\xbb\xbf"

@@ -15,7 +15,7 @@ __all__ = ["AWSEventStream", "HeaderValue"]
 
 HeaderValue = str | int | bool | bytes
 
-_LIMIT = 16 * 1024 * 1024
+_LIMIT = 64 * 1024 * 1024
 _PRELUDE = Struct(">III")
 _CRC = Struct(">I")
 _LENGTH = Struct(">H")

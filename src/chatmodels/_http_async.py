@@ -18,7 +18,7 @@ from ._flow import Open, Send
 from ._http_async_connect import Connection, connect
 from ._http_common import DRAIN_SECONDS, HTTPConfig, brief, head_limit, headers_of, passed
 from ._http_origin import Idle, Origin, Ways
-from ._http_wire import Body, Head, request_head, response_head
+from ._http_wire import BODY_LIMIT, Body, Head, request_head, response_head, too_large
 
 
 class AsyncPool:
@@ -157,8 +157,13 @@ class AsyncOpened:
     async def whole(self, deadline: float | None) -> HTTPResponse:
         """Read the whole body."""
         pieces: list[bytes] = []
+        size = 0
         while piece := await self.aread(None, deadline, "total"):
             pieces.append(piece)
+            size += len(piece)
+            if size > BODY_LIMIT:
+                self._close()
+                raise too_large(BODY_LIMIT)
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         return HTTPResponse(status=self.status, headers=self.headers, body=body)
 

@@ -17,7 +17,7 @@ from ._flow import Open, Send
 from ._http_common import DRAIN_SECONDS, HTTPConfig, brief, head_limit, headers_of, passed
 from ._http_connect import Connection, left
 from ._http_origin import Idle, Origin, Ways
-from ._http_wire import Body, Head, request_head, response_head
+from ._http_wire import BODY_LIMIT, Body, Head, request_head, response_head, too_large
 
 PIECE = 65536
 
@@ -161,8 +161,13 @@ class SyncOpened:
     def whole(self, deadline: float | None) -> HTTPResponse:
         """Read the whole body."""
         pieces: list[bytes] = []
+        size = 0
         while piece := self.read(None, deadline, "total"):
             pieces.append(piece)
+            size += len(piece)
+            if size > BODY_LIMIT:
+                self._close()
+                raise too_large(BODY_LIMIT)
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         return HTTPResponse(status=self.status, headers=self.headers, body=body)
 

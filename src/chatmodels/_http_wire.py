@@ -18,6 +18,9 @@ HEAD_LIMIT = 256 * 1024
 #: A line that gives the size of a chunk, with its extensions.
 LINE_LIMIT = 16 * 1024
 
+#: Whole bodies are read into memory up to this size; the files of a provider's batch are the largest.
+BODY_LIMIT = 1024 * 1024 * 1024
+
 _STATUS = re.compile(rb"HTTP/1\.([01]) +([1-9]\d\d)(?: |\r|\n|$)")
 _NOT_IN_A_TARGET = re.compile(r"[^\x21-\x7e]")
 _NOT_IN_A_HEADER = re.compile(r"[\r\n\x00]")
@@ -109,6 +112,13 @@ def _parse(block: bytes) -> Head:
 
 def _not_http(data: bytes) -> ProtocolError:
     return ProtocolError("what came is no HTTP/1.1 response: is there another service at that address?", data=data)
+
+
+def too_large(limit: int) -> ProtocolError:
+    """The error of a body, uncompressed, that is larger than anything that can be meant."""
+    error = ProtocolError(f"the answer is larger than {limit} bytes")
+    error.retryable = False
+    return error
 
 
 class Body:

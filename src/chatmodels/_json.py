@@ -23,7 +23,7 @@ def loads(data: bytes | str) -> Any:
     """Decode JSON; raises ValueError (`msgspec.DecodeError` is one) when even the lenient reading fails."""
     try:
         return _decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _lenient(data)
 
 
@@ -43,7 +43,7 @@ def decode_as(decoder: msgspec.json.Decoder[T], data: bytes | str, what: str, *,
     """
     try:
         return decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return _second_try(decoder, data, what, whole)
 
 

@@ -76,6 +76,8 @@ class _Call:
 
     def is_whole(self) -> bool:
         """Can nothing more belong to its arguments?"""
+        if not self.args or not self.args[-1].rstrip().endswith("}"):
+            return False
         try:
             return is_object(loads("".join(self.args)))
         except ValueError:
