@@ -6,6 +6,7 @@ import io
 import logging
 import sqlite3
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from chatmodels.cli import main
 from chatmodels.layers import everywhere
 from chatmodels.telemetry import Seen, watch
 from chatmodels.telemetry._book import CallLog
-from chatmodels.telemetry._redact import redacted
+from chatmodels.telemetry._redact import redacted, redacted_data
 
 from .servers import Server, answer, error, plain, serving, sse
 from .servers import events as wire_events
@@ -364,7 +365,10 @@ def test_lines_with_content_are_masked_and_cut(server: Server, caplog: pytest.Lo
 @pytest.mark.parametrize(
     "secret",
     ["ya29.a0AfH6SMBabcdefghijklmnop", "sk-proj-abcdefghijklmnopqrst", "AIzaSyA1234567890abcdefghij", "gsk_abcdefghijklmnopqrstuv",
-     "ghp_abcdefghijklmnopqrstuv",
+     "ghp_abcdefghijklmnopqrstuv", "ghs_abcdefghijklmnopqrstuv", "npm_abcdefghijklmnopqrstuv",
+     "dapi0123456789abcdef0123456789abcdef",
+     "lsv2_pt_0123456789abcdef0123456789abcdef", "sk_live_0123456789abcdef",
+     "-----BEGIN PRIVATE KEY-----\nMIIEvQ\n-----END PRIVATE KEY-----",
      "AKIAIOSFODNN7EXAMPLE1234", "eyJhbGciOiJI.eyJzdWIiOiIx.SflKxwRJSMeKKF2QT4f"],
 )  # fmt: skip
 def test_what_looks_like_a_key_is_masked(secret: str) -> None:
@@ -386,6 +390,10 @@ def test_what_looks_like_a_key_is_masked(secret: str) -> None:
         '{"password":"',
         "bearer ",
         "Basic ",
+        "Authorization: ",
+        "https://h/x?sv=2024&sig=",
+        "aws_secret_access_key=",
+        "redis_password=",
     ],
 )
 def test_what_follows_the_name_of_a_key_is_masked(before: str) -> None:
@@ -398,10 +406,24 @@ def test_what_follows_the_name_of_a_key_is_masked(before: str) -> None:
         "unknown key: response_format_of_the_answer",
         "basic understanding of bearer authentication",
         "max_tokens=1234567890",
+        "sk-learn-is-a-library-for-machine-learning, key-value-stores-are-a-thing-here",
+        "hf_transformers_model_loading and fw_update-2024-version-notes",
+        "password: correct horse battery staple",
+        "claude-3-5-sonnet-20241022, gpt-4o-mini-2024-07-18",
     ],
 )
 def test_plain_words_are_not_masked(text: str) -> None:
     assert redacted(text) == text
+
+
+@pytest.mark.parametrize("evil", ["sk-", "password=", "://a:", "Bearer ", "-----BEGIN PRIVATE KEY", "eyJ", "a."])
+def test_masking_takes_time_in_proportion_to_the_text(evil: str) -> None:
+    """A model may answer anything: no text may hold up the program that writes it down."""
+    began = time.process_time()
+    redacted_data(evil * 5000)
+    assert time.process_time() - began < 0.5
+    assert redacted("redis://:pa55word@host") == "redis://[hidden]@host"
+    assert redacted("x" * 490 + " sk-canary-0123456789").endswith(" [hidden]")
 
 
 # ---- the local log
@@ -426,6 +448,63 @@ def test_the_log_holds_each_call(server: Server, tmp_path: Path) -> None:
     book.close()
     assert KEY.encode() not in b"".join(p.read_bytes() for p in tmp_path.iterdir())
     assert (tmp_path / "calls.db").stat().st_mode & 0o077 == 0
+
+
+def test_secrets_in_settings_are_not_in_the_log(server: Server, tmp_path: Path) -> None:
+    """Gateways take keys in the body, and headers of other names."""
+    book = telemetry.log_to(tmp_path / "calls.db")
+    body = {
+        "api_key": "canary-in-a-body",
+        "routes": [{"token": "canary-below", "note": f"with {KEY}"}],
+        "max_tokens": 7,
+    }
+    try:
+        chat(server.route(plain()).url, extra_body=body, extra_headers={"x-team": "canary-header"})("hi")
+    finally:
+        telemetry.log_to(tmp_path / "calls.db", on=False)
+    (entry,) = book.entries()
+    hidden = {"api_key": "[hidden]", "routes": [{"token": "[hidden]", "note": "with [hidden]"}], "max_tokens": 7}
+    assert entry.settings.extra_body == hidden
+    book.close()
+    written = b"".join(p.read_bytes() for p in tmp_path.iterdir())
+    assert b"canary" not in written
+    assert KEY.encode() not in written
+
+
+def test_where_no_log_can_be_is_said_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(UsageError, match="cannot be at") as caught:
+        telemetry.log_to(tmp_path / "file" / "calls.db")
+    assert caught.value.argument == "path"
+    with pytest.raises(UsageError, match="not a log of calls"):
+        telemetry.log_to(tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "not a folder"
+    monkeypatch.setenv("CHATMODELS_LOGS", str(tmp_path / "file"))
+    assert main(["hi"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_full_disk_or_a_locked_file_costs_the_line_and_not_the_answer(
+    server: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chatmodels.telemetry._book.PATIENCE", 0.01)
+    book = telemetry.log_to(tmp_path / "calls.db")
+    model = chat(server.route(plain()).url)
+    other = sqlite3.connect(tmp_path / "calls.db", isolation_level=None)
+    try:
+        model("first")
+        other.execute("begin immediate")
+        assert model("second").text
+        other.execute("rollback")
+        model("third")
+    finally:
+        telemetry.log_to(tmp_path / "calls.db", on=False)
+        other.close()
+    assert [e.messages[0].text for e in book.entries()] == ["third", "first"]
+    book.close()
+    (record,) = caplog.records
+    assert record.getMessage().endswith("OperationalError: database is locked")
+    assert record.exc_info is None
 
 
 def test_what_is_no_log_is_left_alone(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import msgspec
 from .._errors import UsageError
 from .._json import dumps_text
 from ..telemetry._book import CallLog, Entry
+from ..telemetry._redact import MASK
 
 _EPILOG = """\
 Calls are logged while the variable CHATMODELS_LOGS is set: to 1, or to the path of the file. Programs log with
@@ -119,6 +120,8 @@ def _again(entry: Entry, model: str | None) -> int:
 
     if entry.tools:
         sys.stderr.write(f"chatmodels: note: run again without its tools ({', '.join(entry.tools)})\n")
+    if MASK in str(entry.settings):
+        sys.stderr.write(f"chatmodels: note: a key in its settings is not in the log; {MASK} is sent in its place\n")
     given = {k: v for k, v in msgspec.structs.asdict(entry.settings).items() if v is not None and k != "tool_choice"}
     chat = ChatModel(model or entry.asked_model, **given)
     report(say(chat.stream(entry.messages)))

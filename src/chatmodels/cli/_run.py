@@ -19,7 +19,6 @@ def run(arguments: list[str]) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = _note
-        _keep_log()
         return _finished([readable(a) for a in arguments])
 
 
@@ -33,6 +32,7 @@ def _keep_log() -> None:
 
 def _finished(arguments: list[str]) -> int:
     try:
+        _keep_log()
         status = _dispatch(arguments)
         sys.stdout.flush()
     except UsageError as error:

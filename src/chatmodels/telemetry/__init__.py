@@ -71,10 +71,12 @@ def log_to(path: str | Path | None = None, *, keep: int | None = None, on: bool 
     """Write each call, content and all, into a local SQLite file (None: the user's data folder), readable by the user alone.
 
     `chatmodels logs` lists, searches, shows, runs them again and prunes. `keep` bounds it to about that many of the newest calls.
-    `on=False` stops it.
+    `on=False` stops it. Raises `UsageError` where no log can be at the path.
     """
     from ._book import CallLog
 
     book = CallLog(path, keep=keep)
+    if on:
+        book.check()
     watch(book, on=on)
     return book

@@ -1,10 +1,12 @@
 """The local log of calls: one SQLite file of the user's, which can be listed, searched and run again.
 
-Keys are never in it (a call does not hold them). What is not a log of ours is refused and left as it is.
+Keys are never in it: a call does not hold them, headers are left out, and what looks like a key in settings is masked. What is
+not a log of ours is refused and left as it is.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 import sys
@@ -21,10 +23,16 @@ from .._call import Settings
 from .._checks import whole, whole_or_none
 from .._errors import UsageError
 from .._inputs import from_dict
-from .._json import loads
+from .._json import dumps_text, loads
 from .._messages import Message
 from ._lines import figures
+from ._redact import redacted_data
 from ._watch import Seen
+
+log = logging.getLogger("chatmodels")
+
+#: Seconds that one process waits for another's write; a call may be waiting for it in an event loop.
+PATIENCE = 5.0
 
 #: Marks the file as ours ("chmd"), and its form.
 APPLICATION, VERSION = 0x63686D64, 1
@@ -116,16 +124,24 @@ class CallLog:
             "request_id": facts["request_id"],
             "error": error,
             "messages": msgspec.json.encode([m.to_dict() for m in seen.call.messages]).decode(),
-            "settings": msgspec.json.encode(settings).decode(),
+            "settings": dumps_text(redacted_data(msgspec.to_builtins(settings))),
             "tools": msgspec.json.encode([t.name for t in seen.call.tools]).decode(),
             "answer": answer,
             "words": "\n".join([*texts, "" if seen.message is None else seen.message.text]),
         }
-        with self._using() as connection:
-            connection.execute(_INSERT, [row[name] for name in _COLUMNS])
-            if self.keep is not None and self._written % _SWEEP == 0:
-                connection.execute(_OLDEST, [self.keep])
-            self._written += 1
+        try:
+            with self._using() as connection:
+                connection.execute(_INSERT, [row[name] for name in _COLUMNS])
+                if self.keep is not None and self._written % _SWEEP == 0:
+                    connection.execute(_OLDEST, [self.keep])
+                self._written += 1
+        except (sqlite3.Error, OSError, UsageError) as error:
+            log.warning("a call could not be written to the log %s: %s: %s", self.path, type(error).__name__, error)
+
+    def check(self) -> None:
+        """Open the file, or make it; `UsageError` where that cannot be."""
+        with self._using():
+            pass
 
     # -- reading
 
@@ -187,14 +203,19 @@ class CallLog:
                 yield connection
 
     def _connect(self) -> sqlite3.Connection:
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
-        connection = sqlite3.connect(self.path, timeout=30, check_same_thread=False)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+        except OSError as error:
+            raise UsageError(f"the log of calls cannot be at {self.path}: {error.strerror}", argument="path") from error
+        connection = sqlite3.connect(self.path, timeout=PATIENCE, check_same_thread=False)
         connection.row_factory = sqlite3.Row
         try:
             _prepare(connection, self.path)
         except sqlite3.DatabaseError as error:
             connection.close()
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+                raise UsageError(f"the log {self.path} cannot be used now: {error}", argument="path") from error
             raise UsageError(
                 f"{self.path} is not a log of calls ({error}): move it away, or name another file", argument="path"
             ) from error

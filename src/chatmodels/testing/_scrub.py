@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from .._json import is_array, is_object
+from .._secret_looks import IN_URL, KEYS
 from ..dialects._base import REQUEST_ID_HEADERS
 
 #: What stands where a secret stood.
@@ -34,15 +35,8 @@ _QUERY_NAMES = re.compile(
     rf"key|sig|token|code|signature|x-amz-(security-token|signature|credential)|{_NAMES.pattern}", re.IGNORECASE
 )
 
-#: What keys look like: those of the providers, of clouds and code hosts, JSON web tokens, and what follows "Bearer".
-_LOOKS = re.compile(
-    r"(?<![A-Za-z0-9])(?:"
-    r"(?:sk|pk|rk|gsk|xai|hf|r8|fw|nvapi|pplx|csk|tgp|sess|ghp|gho|ghs|github_pat|glpat|xox[abprs]|ya29)[-_.]"
-    r"(?=[A-Za-z_\-.]*[0-9])[A-Za-z0-9_\-.]{12,}"  # with a digit in it, which names of models and projects seldom have
-    r"|AIza[A-Za-z0-9_\-]{20,}|(?:AKIA|ASIA)[A-Z0-9]{12,}|dapi[0-9a-f]{32}"
-    r"|eyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]{4,})"
-    r"|(?<=[Bb]earer )[A-Za-z0-9_\-.=+/~]{8,}"
-)
+#: What keys look like, and passwords in URLs.
+_LOOKS = re.compile(rf"{KEYS}|{IN_URL}|(?<=bearer )[A-Za-z0-9_\-.=+/~]{{8,}}")
 
 
 class Scrubber:
