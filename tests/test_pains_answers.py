@@ -13,7 +13,7 @@ import pytest
 from chatmodels import ChatModel, ChatModelError, OutOfCreditError, OverloadedError, ProtocolError, ProviderError
 
 from .conftest import World, chat
-from .servers import DONE, Exchange, Server, event, plain, raw, response, sse
+from .servers import DONE, USAGE, Exchange, Server, error, event, plain, raw, response, sse
 
 PROVIDERS = ("openai", "openai-responses", "anthropic", "google", "mistral", "cohere", "ollama", "huggingface")
 
@@ -181,3 +181,41 @@ def test_parallel_calls_that_all_have_the_index_0_and_no_id(server: Server) -> N
     model = chat(server.route(sse(two), sse(one)))
     assert [c.args for c in model.stream("hi").until_done().tool_calls] == [{"word": "a"}, {"word": "b"}]
     assert [c.args for c in model.stream("hi").until_done().tool_calls] == [{"word": "a"}]
+
+
+def test_usage_that_stands_in_the_choice_is_read(server: Server) -> None:
+    """Where one host counts the tokens of a stream, in its last chunk."""
+    last = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop", "usage": USAGE}]}
+    pieces = [event({"content": "Bon"}), b"data: " + json.dumps(last).encode() + b"\n\n", DONE]
+    answer = chat(server.route(sse(pieces))).stream("hi").until_done()
+    assert answer.usage is not None
+    assert answer.usage.total_tokens == USAGE["total_tokens"]
+
+
+#: What providers say of an empty account, and with what status.
+NO_CREDIT: list[tuple[str, int, dict[str, Any]]] = [
+    ("Your credit balance is too low to access the Anthropic API.", 400, {"type": "invalid_request_error"}),
+    ("Your team has either used all available credits or reached its monthly spending limit.", 429, {}),
+    ("You have run out of credits or need a subscription.", 403, {}),
+    (
+        "Your account is not active, please check your plan and billing details",
+        403,
+        {"type": "exceeded_current_quota_error"},
+    ),
+    (
+        "Access denied, please make sure your account is in good standing.",
+        400,
+        {"code": "Arrearage", "type": "Arrearage"},
+    ),
+    ("You exceeded your current quota", 429, {"type": "insufficient_quota"}),
+]
+
+
+@pytest.mark.parametrize(("message", "status", "fields"), NO_CREDIT)
+def test_an_empty_account_is_told_apart_and_not_asked_again(
+    server: Server, message: str, status: int, fields: dict[str, Any]
+) -> None:
+    route = server.route(error(status, message, **fields), plain())
+    with pytest.raises(OutOfCreditError):
+        chat(route, max_retries=3)("hi")
+    assert len(route.requests) == 1

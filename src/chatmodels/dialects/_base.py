@@ -286,6 +286,8 @@ BY_CODE: dict[str, type[ProviderError]] = {
     "billing_hard_limit_reached": OutOfCreditError,
     "insufficient_balance": OutOfCreditError,
     "credit_limit_exceeded": OutOfCreditError,
+    "exceeded_current_quota_error": OutOfCreditError,
+    "arrearage": OutOfCreditError,
     "context_length_exceeded": ContextTooLongError,
     "exceed_context_size_error": ContextTooLongError,
     "string_above_max_length": ContextTooLongError,
@@ -340,6 +342,12 @@ _TOO_LONG = re.compile(
     re.IGNORECASE,
 )
 
+#: For providers that name an empty account only in words: Anthropic with 400, xAI with 403 and 429 (seen 2026).
+_NO_CREDIT = re.compile(
+    r"credit balance is too low|used all available credits|run out of credits|doesn't have any credits|insufficient balance",
+    re.IGNORECASE,
+)
+
 REQUEST_ID_HEADERS = (
     "x-request-id",
     "request-id",
@@ -363,7 +371,7 @@ def http_error(provider: str, response: HTTPResponse) -> ProviderError:
     code = code or (response.headers.get("x-amzn-errortype") or "").split(":")[0] or None
     return make_error(
         provider,
-        message or f"no message (HTTP {response.status})",
+        message or "no message",
         status=response.status,
         code=code,
         kind=kind,
@@ -531,9 +539,14 @@ def error_class(status: int | None, code: str | None, kind: str | None, message:
             by_status = by_status or found
             continue
         return found
+    if (by_status is None or by_status in _REFUSALS) and _NO_CREDIT.search(message):
+        return OutOfCreditError
     if (by_status is None or issubclass(by_status, BadRequestError)) and _TOO_LONG.search(message):
         return ContextTooLongError
     return by_status or ProviderError
+
+
+_REFUSALS = (BadRequestError, PermissionDeniedError, RateLimitError)
 
 
 def _class_of_status(status: int | None) -> type[ProviderError] | None:

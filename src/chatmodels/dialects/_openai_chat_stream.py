@@ -185,6 +185,9 @@ class ChatStream(SSEDecoder):
         for choice in body.choices or ():
             if choice is not None:
                 self._choice(out, choice)
+                if choice.usage is not None and body.usage is None:
+                    body.usage = choice.usage
+                    self._use(out, body)
         if not body.choices or body.error:
             self._odd(out, name, payload, body)
         if body.search_results is not None or body.citations is not None or body.venice_parameters is not None:
@@ -341,7 +344,8 @@ class ChatStream(SSEDecoder):
         call = self._find(state, wire.get("index"), ident, name, args=text, legacy=legacy)
         new_id = ident if not call.id or call.id == ident else None
         call.id, call.name = call.id or ident, call.name or name
-        call.args.append(text)
+        if text:
+            call.args.append(text)
         out.append(ToolCallDelta(call.index, new_id, name, text, state.number, custom, whole))
         kept = {"legacy": True} if legacy else call_data(wire)
         if kept and any(call.kept.get(k) != v for k, v in kept.items()):

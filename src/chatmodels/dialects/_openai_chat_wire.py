@@ -60,6 +60,8 @@ class Choice(msgspec.Struct):
     finish_reason: Any = None
     logprobs: Any = None
     error: Any = None
+    #: Moonshot counts here, in the last chunk of a stream.
+    usage: Any = None
 
 
 class Body(msgspec.Struct):
