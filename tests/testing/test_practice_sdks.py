@@ -84,14 +84,14 @@ def test_google(practising: PracticeServer) -> None:
 
 def test_cohere(practising: PracticeServer) -> None:
     cohere: Any = pytest.importorskip("cohere")
-    client = cohere.ClientV2(api_key="practice", base_url=practising.url)
-    asked = [{"role": "user", "content": ASKED}]
-    assert client.chat(model="m", messages=asked).message.content[0].text == SAID
-    events = list(client.chat_stream(model="m", messages=asked))
-    assert "".join(e.delta.message.content.text for e in events if e.type == "content-delta") == SAID
-    tools = [{"type": "function", "function": FUNCTION}]
-    called = client.chat(model="m", messages=[{"role": "user", "content": WEATHER}], tools=tools)
-    assert called.message.tool_calls[0].function.arguments == '{"city":"Oslo"}'
+    with cohere.ClientV2(api_key="practice", base_url=practising.url) as client:
+        asked = [{"role": "user", "content": ASKED}]
+        assert client.chat(model="m", messages=asked).message.content[0].text == SAID
+        events = list(client.chat_stream(model="m", messages=asked))
+        assert "".join(e.delta.message.content.text for e in events if e.type == "content-delta") == SAID
+        tools = [{"type": "function", "function": FUNCTION}]
+        called = client.chat(model="m", messages=[{"role": "user", "content": WEATHER}], tools=tools)
+        assert called.message.tool_calls[0].function.arguments == '{"city":"Oslo"}'
 
 
 def test_ollama(practising: PracticeServer) -> None:
@@ -104,6 +104,7 @@ def test_ollama(practising: PracticeServer) -> None:
         model="m", messages=[{"role": "user", "content": WEATHER}], tools=[{"type": "function", "function": FUNCTION}]
     )
     assert called.message.tool_calls[0].function.arguments == {"city": "Oslo"}
+    client._client.close()  # it has no way of its own
 
 
 def test_bedrock(practising: PracticeServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,4 +118,5 @@ def test_bedrock(practising: PracticeServer, monkeypatch: pytest.MonkeyPatch) ->
     assert whole["output"]["message"]["content"][0]["text"] == SAID
     stream = client.converse_stream(modelId="m", messages=asked)["stream"]
     assert "".join(e["contentBlockDelta"]["delta"]["text"] for e in stream if "contentBlockDelta" in e) == SAID
+    stream.close()
     client.close()
