@@ -30,6 +30,7 @@ from .._errors import (
     NotFoundError,
     OutOfCreditError,
     OverloadedError,
+    PermissionDeniedError,
     RateLimitError,
     UsageError,
 )
@@ -42,6 +43,7 @@ from ._gate import Gate
 from ._items import item_of
 from ._journal import Journal
 from ._ledger import End, Entry, Ledger, Note, Told
+from ._outage import Outage, Verdict
 from ._output import Output
 from ._progress import Progress
 from ._ready import Ready
@@ -102,6 +104,7 @@ class Run:
         self._open: int = 0
         self._unsafe: int = 0
         self._in_a_row: int = 0
+        self._outage = Outage(options.patience)
         self.read: int = 0
         self._all_read = self._over = self._wanting = False
         self._waking = math.inf  # when the next call will be tried at the latest
@@ -373,7 +376,9 @@ class Run:
         else:
             self._full = False
             self._in_a_row = 0
-            self._ready.landed(entry, monotonic(), ok=True)
+            now = monotonic()
+            self._outage.over(entry, now)
+            self._ready.landed(entry, now, ok=True)
             if message.from_cache:
                 self.gate.pace.back()
             self._answered(entry, message, monotonic() - began)
@@ -409,26 +414,54 @@ class Run:
             self._give_up(entry)
             self.stop("fatal", f"every item would fail like item {entry.position}: {type(error).__name__}: {error}")
             return
-        if isinstance(error, REFUSED) and now < entry.expires:
-            if self.stopped is None:
-                self.gate.unreachable(now)
-                self._unsafe -= 1
-                self._ready.append(entry)
-            else:
-                self._give_up(entry)
-            return
+        verdict: Verdict = "failed"
+        if isinstance(error, (*REFUSED, PermissionDeniedError)):
+            verdict = self._refused(entry, error, began, now)
+        if verdict == "failed":
+            self._fail(entry, error, began, now)
+        elif verdict == "again" and self.stopped is None:
+            if isinstance(error, REFUSED):
+                self.gate.unreachable(now, self.options.patience / 5)
+            self._again(entry)
+        else:
+            self._give_up(entry)
+            self._silent(error, now)
+
+    def _fail(self, entry: Entry, error: Exception, began: float, now: float) -> None:
+        if not isinstance(error, REFUSED):
+            self._outage.over(entry, now)
         self._failed(entry, error, now - began)
         self._in_a_row += 1
         if self.options.stop_after is not None and self._in_a_row >= self.options.stop_after:
             text = f"{self._in_a_row} items in a row have failed, the last with {type(error).__name__}: {error}"
             self.stop("failures", text)
 
+    def _refused(self, entry: Entry, error: Exception, began: float, now: float) -> Verdict:
+        """What becomes of an item that was not answered, and not paid."""
+        known, left = bool(self._answers or self.tally.reused), self._open
+        if not isinstance(error, PermissionDeniedError):
+            last = left if self._all_read else None
+            return self._outage.refused(entry, error, began, now, known=known, last=last)
+        return "failed" if known else self._outage.denied(entry, left)
+
+    def _again(self, entry: Entry) -> None:
+        self._unsafe -= 1
+        self._ready.append(entry)
+
+    def _silent(self, error: Exception, now: float) -> None:
+        """Nobody is answered."""
+        text = f"{type(error).__name__}: {error}"
+        if isinstance(error, PermissionDeniedError):
+            self.stop("fatal", f"nothing but refusals, the last with {text}")
+            return
+        never = "" if self._answers or self.tally.reused else " yet"
+        self.stop("outage", f"nothing was answered{never} for {self._outage.seconds(now):.3g} s; the last was {text}")
+
     def _no_room(self, entry: Entry, error: BudgetExceeded) -> None:
         """The model's budget has none left, or has set it aside for the calls in flight: then it waits for one of these."""
         self._full = True
         if len(self._tasks) > 1 and self.stopped is None:
-            self._unsafe -= 1
-            self._ready.append(entry)
+            self._again(entry)
             return
         self._give_up(entry)
         self.stop("budget", str(error))

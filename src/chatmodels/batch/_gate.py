@@ -96,11 +96,11 @@ class Gate:
         if wait:
             self.closed_until = max(self.closed_until, now + wait)
 
-    def unreachable(self, now: float) -> None:
+    def unreachable(self, now: float, longest: float = LONGEST) -> None:
         """An item was refused to the last try: a pause, twice as long each time in a row, where the provider says nothing."""
         if now >= self.closed_until and not self.pace.wait(now):
             self._in_a_row += 1
-            self.closed_until = now + min(LONGEST, 0.25 * 2.0**self._in_a_row)
+            self.closed_until = now + min(LONGEST, longest, 0.25 * 2.0**self._in_a_row)
 
     def answered(self, now: float, seconds: float) -> None:
         """A try went well, and took so long."""

@@ -127,7 +127,8 @@ def run_batch(model: Any, items: Any, **options: Any) -> BatchSummary:
     - `max_cost` (US dollars), `max_tokens`: no more calls when so much is spent, over all runs of the journal.
       `prices`: a `chatmodels.prices.Prices` table, or a function from an answer to its cost; else the data of genai-prices.
     - `retry_failed`: ask again what failed in earlier runs; the output is written anew.
-    - `patience`: seconds for which an item that is refused (429, overload, no connection) is sent again.
+    - `patience`: the batch stops when for so many seconds nothing was answered (429, overload, no connection); until then what is
+      refused is sent again (0: it has failed at once).
       `stop_after`: the batch stops after so many failures in a row; None: never.
     - `via`: "provider" hands the items over to the provider's batch API, at about half the price: answers come within a day.
       "auto" does so where the provider has one, its price is lower, and its window (24 hours) fits `within`, in seconds from the

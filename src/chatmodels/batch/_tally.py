@@ -19,7 +19,7 @@ KEPT = 25
 #: How an answer ends that is whole; "unknown" is of hosts that do not say.
 _WHOLE = ("stop", "tool_calls", "unknown")
 
-Stopped = Literal["interrupted", "max_tokens", "max_cost", "budget", "failures", "fatal", "error"]
+Stopped = Literal["interrupted", "max_tokens", "max_cost", "budget", "failures", "outage", "fatal", "error"]
 
 
 class BatchSummary(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ of OUT, with an answer or an error. A journal beside OUT (OUT.journal) makes it 
 the same command goes on, and asks nothing again that was answered."""
 _EPILOG = """\
 exit status: 0 every item has an answer; 1 some have errors, or the disk failed; 2 wrong use; 3 stopped before the end
-(a cap, a wrong key, too many failures); 130 Ctrl-C. After 3 and 130 the same command goes on with the rest."""
+(a cap, a wrong key, an outage, too many failures); 130 Ctrl-C. After 3 and 130 the same command goes on with the rest."""
 
 #: The exit status of a batch that was stopped, and can go on.
 STOPPED = 3
