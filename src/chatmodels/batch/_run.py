@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import sys
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any, BinaryIO, cast
@@ -60,18 +60,18 @@ class Batch:
         self.label = f"{model.provider}:{model.model}"
         path = _journal_path(journal, out)
         self.journal = None if path is None else Journal(path, self.label, _fingerprint(model, system))
-        try:
-            if retry_failed and self.journal is not None:
-                self.journal.forget_failed()
+        with ExitStack() as files:
+            if self.journal is not None:
+                files.callback(self.journal.close)
+                if retry_failed:
+                    self.journal.forget_failed()
             self.via, self.book, self.again = opened(self.journal, model, via, **jobs)
             self.output = _output(out, self.journal, ordered=ordered, anew=retry_failed, take=take)
+            files.callback(self.output.close)
             self.again = tuple(at for at in self.again if not self.output.has(at))  # the journal has it from there
             if tally.metrics is not None:
                 tally.metrics.start()
-        except BaseException:
-            if self.journal is not None:
-                self.journal.close()
-            raise
+            files.pop_all()  # they stay open: all went well
         self.last = -1 if self.journal is None else self.journal.last
         self.gate = Gate(max_concurrency, adaptive=adaptive)
         self.progress = Progress(progress, bar=has_room(out))
