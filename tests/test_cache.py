@@ -289,6 +289,11 @@ DIFFERENT = {
     "tool_choice": key(BASE.with_tools(weather, tool_choice="required")),
     "url": key(ChatOpenAI("m", openai_api_key="k", base_url="http://h2/v1")),
     "headers": key(ChatOpenAI("m", openai_api_key="k", base_url="http://h/v1", headers={"x-route": "eu"})),
+    "words like those of keys": key(
+        ChatOpenAI(
+            "m", openai_api_key="k", base_url="http://h/v1", headers={"x-max-tokens-mode": "1", "x-author": "me"}
+        )
+    ),
     "output": question_of(BASE._own_plan(), BASE.with_output(dict[str, int])._call("hi", {})).key,
 }
 

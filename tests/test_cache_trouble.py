@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import pickle
 import socket
 import threading
@@ -220,3 +221,40 @@ def test_a_full_disk_costs_the_hit_and_loses_nothing(server: Server, tmp_path: A
     assert not cached(big, cache)("long 3").warnings  # there is room again
     assert cached(big, cache)("long 3").from_cache
     cache.close()
+
+
+# ---- a file that cannot be written, or is no longer there
+
+
+def test_a_file_that_must_not_be_written_is_read(
+    server: Server, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Answers that were made once, on a file system that is read-only here. (To the super-user all can be written.)"""
+    path = tmp_path / "answers.db"
+    made, route = SQLiteCache(path), server.route(BOTH)
+    cached(route, made)("hi")
+    made.close()
+    before = path.read_bytes()
+    monkeypatch.setattr("os.access", lambda path, mode: mode != os.W_OK)
+    cache = SQLiteCache(path)
+    model = cached(route, cache)
+    assert model("hi").from_cache
+    other = model("something else")
+    assert (other.text, len(other.warnings)) == ("Bonjour", 1)
+    assert "could not be written: OperationalError: attempt to write a readonly database" in other.warnings[0]
+    cache.close()
+    assert path.read_bytes() == before
+
+
+def test_a_file_that_was_deleted_is_made_anew(server: Server, tmp_path: Any) -> None:
+    """Who deletes it wants to forget; and what is kept afterwards must outlive the process."""
+    cache = SQLiteCache(tmp_path / "answers.db")
+    model = cached(server.route(BOTH), cache)
+    assert [model("hi").from_cache for _ in range(2)] == [False, True]
+    for path in tmp_path.iterdir():
+        path.unlink()
+    assert [model("hi").from_cache for _ in range(2)] == [False, True]
+    cache.close()
+    again = SQLiteCache(tmp_path / "answers.db")
+    assert len(again) == 1
+    again.close()

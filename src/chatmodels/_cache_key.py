@@ -27,7 +27,10 @@ _BESIDE = re.compile(
     r"user-agent|accept|accept-encoding|content-type|connection|traceparent|tracestate|baggage|idempotency-key|"
     r"(x-)?(client-)?(request|correlation)-id"
 )
-_KEYS = re.compile(r"api-?key|auth|token|secret|password|cookie|credential|signature|subscription-key")
+#: Words of headers that carry keys. Whole words: "x-max-tokens" and "x-author" may change an answer.
+_KEYS = re.compile(
+    r"(?<![a-z])(?:api[-_]?key|(?:subscription|access)[-_]key|auth|authorization|token|secret|password|cookie|credentials?|signature)(?![a-z])"
+)
 
 
 class Question(msgspec.Struct, frozen=True):

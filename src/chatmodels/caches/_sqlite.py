@@ -5,6 +5,7 @@ A file that is not such a cache, or is damaged, is an error that names it; nothi
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Generator
@@ -41,7 +42,8 @@ class SQLiteCache(Cache):
     """Answers in a SQLite file: they outlive the process, and many processes may use the file at once (not over a network).
 
     `ttl` is in seconds, None for ever. The file is opened at the first use; one that is damaged, or belongs to another
-    program, raises a `UsageError` and stays as it is. Answers stand in it as they came: protect it as you protect them.
+    program, raises a `UsageError` and stays as it is. One that must not be written to is read. One that was deleted is made anew.
+    Answers stand in it as they came: protect it as you protect them.
 
     >>> chat = ChatModel().with_cache(SQLiteCache("answers.db"))  # doctest: +SKIP
     """
@@ -64,6 +66,7 @@ class SQLiteCache(Cache):
         self._lock = threading.Lock()
         self._abandoned.append(self._connection)
         self._connection = None
+        self._file: tuple[int, int] | None = None
 
     def __repr__(self) -> str:
         return f"SQLiteCache({str(self.path)!r}, ttl={self._ttl})"
@@ -142,8 +145,12 @@ class SQLiteCache(Cache):
     def _using(self) -> Generator[sqlite3.Connection]:
         with self._lock:
             try:
+                if self._connection is not None and _identity(self.path) != self._file:
+                    self._connection.close()  # deleted, or another file in its place: what is kept in the old one is seen by nobody
+                    self._connection = None
                 if self._connection is None:
                     self._connection = _opened(self.path)
+                    self._file = _identity(self.path)
                 yield self._connection
             except sqlite3.DatabaseError as error:
                 if _code(error) in _DAMAGE:
@@ -156,6 +163,15 @@ def _at(path: Path, ttl: float | None) -> SQLiteCache:
 
 
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file is at the path; None where none is."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _code(error: sqlite3.Error) -> int:
@@ -178,6 +194,8 @@ def _opened(path: Path) -> sqlite3.Connection:
         raise UsageError(f"{path} is a folder; path is the file of the cache", argument="path")
     with _opening.lock:
         _check_owner(path)
+        if path.exists() and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+            return _for_reading(path)
         if not path.exists():
             path.touch(mode=0o600)  # answers are as private as what was asked
         connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
@@ -190,6 +208,23 @@ def _opened(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _for_reading(path: Path) -> sqlite3.Connection:
+    """A connection to a file, or a file system, that must not be written to. SQLite then refuses to write."""
+    for how in ("mode=ro", "immutable=1"):  # beside a write-ahead log of others; without one, where nobody can make it
+        connection = sqlite3.connect(
+            f"{path.as_uri()}?{how}", uri=True, timeout=PATIENCE, isolation_level=None, check_same_thread=False
+        )
+        try:
+            _check_tables(connection, path)
+        except BaseException as error:
+            connection.close()
+            if how == "mode=ro" and isinstance(error, sqlite3.OperationalError):
+                continue
+            raise
+        return connection
+    raise AssertionError("the last way gives a connection, or its error")
 
 
 class _Opening:
