@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -83,3 +84,24 @@ def test_the_bills_of_a_provider_and_what_has_no_price(server: Server, tmp_path:
     assert summary.cost_omits == ("web search(es)",)
     assert "at least $" in str(summary)
     assert "leaves out what has no price: web search(es)" in (tmp_path / "r.html").read_text()
+
+
+@dataclass
+class Named:
+    name: str
+
+
+def test_tries_for_a_typed_answer_count_for_the_cap_and_in_the_summary(server: Server, tmp_path: Path) -> None:
+    number, out = itertools.count(1), tmp_path / "o.jsonl"
+
+    def script(exchange: Exchange) -> None:
+        plain(answer('{"name": "x"}' if next(number) % 2 == 0 else "no JSON"))(exchange)
+
+    route, items = server.route(script), [f"item {i}" for i in range(30)]
+    typed = chat(route).with_output(Named)
+    first = run_batch(typed, items, out=out, max_tokens=13 * 20, max_concurrency=1)
+    assert (first.stopped, first.done, first.failed, len(route.requests)) == ("max_tokens", 10, 0, 20)
+    assert (first.input_tokens, first.output_tokens) == (8 * 20, 5 * 20)
+    again = run_batch(typed, items, out=out, max_tokens=13 * 20, max_concurrency=1)
+    assert (again.stopped, again.reused, len(route.requests)) == ("max_tokens", 10, 20)
+    assert "260 of 260 are spent" in (again.reason or "")

@@ -182,7 +182,7 @@ def _tokens(records: list[BatchRecord], picked: Picked) -> tuple[Range, Range]:
     messages = [_called(record) for record in records]
     if any(m is not None and m.usage is None for m in messages):
         return _UNKNOWN, _UNKNOWN
-    usages = [None if m is None else m.usage for m in messages]
+    usages = [record.usage for record in records]
     given = [float(u.input_tokens or 0) if u is not None else 0.0 for u in usages]
     made = [float(u.output_tokens or 0) if u is not None else 0.0 for u in usages]
     return picked.total(given), picked.total(made)

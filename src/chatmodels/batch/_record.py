@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import add
 from typing import Any
 
 import msgspec
@@ -49,8 +51,11 @@ class BatchRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
     @property
     def usage(self) -> Usage | None:
-        """The tokens that its call took; None where none was made for it, or they are not known."""
-        return None if self.message is None or self.same_as is not None else self.message.usage
+        """The tokens that its call took, with all its tries; None where none was made for it, or they are not known."""
+        if self.message is None or self.same_as is not None:
+            return None
+        tries = [one.usage for one in self.message.attempts if one.usage is not None]
+        return reduce(add, tries) if len(tries) > 1 else self.message.usage
 
 
 _decoder = msgspec.json.Decoder(BatchRecord)
