@@ -95,6 +95,7 @@ class Ledger:
     def close(self) -> None:
         """Write what has come so far, begin nothing more, and let the files go."""
         self._closing = True
+        self.hurry()
         self.put(None)
         self._thread.join()
 
