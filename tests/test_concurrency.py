@@ -149,7 +149,7 @@ def test_several_loops_one_after_the_other(server: Server) -> None:
     from chatmodels._http import transport
 
     pool = transport(model._config.http).async_pool()
-    assert not [loop for loop in pool._homes if loop.is_closed()]
+    assert not [loop for loop in pool._loops if loop.is_closed()]
 
 
 def test_loops_in_threads(server: Server) -> None:
@@ -183,7 +183,7 @@ def test_a_loop_that_is_closed_without_ceremony(server: Server) -> None:
         gc.collect()
     from chatmodels._http import transport
 
-    assert not [x for x in transport(model._config.http).async_pool()._homes if x.is_closed()]
+    assert not [x for x in transport(model._config.http).async_pool()._loops if x.is_closed()]
 
 
 def test_asyncio_and_trio_and_sync_in_turn(server: Server) -> None:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from threading import Lock
 from time import monotonic
 from typing import Any
+from weakref import WeakSet
 
 from ._call import HTTPResponse
 from ._errors import ChatModelError, DeadlineError, TransportError
@@ -26,11 +28,12 @@ class AsyncPool:
 
     def __init__(self, config: HTTPConfig) -> None:
         self._ways = Ways(config)
-        self._homes: dict[Any, _Home] = {}
+        self._loops: WeakSet[Any] = WeakSet()
+        self._lock = Lock()  # loops run in many threads
 
     async def _opened(self, effect: Open | Send) -> AsyncOpened:
         loop = asyncio.get_running_loop()
-        home = self._homes.get(loop) or await self._new_home(loop)
+        home = _homes_of(loop).get(self) or await self._new_home(loop)
         origin, prefix = self._ways.of(effect.target.base_url)
         idle = home.idle.get(origin)
         if idle is None:
@@ -38,19 +41,22 @@ class AsyncPool:
         return AsyncOpened(origin, prefix, idle, effect)
 
     async def _new_home(self, loop: Any) -> _Home:
-        for old in [one for one in self._homes if one.is_closed()]:
-            self._homes.pop(old, None)
+        with self._lock:
+            for old in [one for one in self._loops if one.is_closed()]:
+                _homes_of(old).pop(self, None)
+                self._loops.discard(old)
+            self._loops.add(loop)
         home = _Home()
         home.lifetime = self._until_the_loop_ends(loop, home)
         await anext(home.lifetime)
-        self._homes[loop] = home
+        _homes_of(loop)[self] = home
         return home
 
     async def _until_the_loop_ends(self, loop: Any, home: _Home) -> AsyncGenerator[None, None]:
         try:
             yield
         finally:
-            self._homes.pop(loop, None)
+            _homes_of(loop).pop(self, None)
             for idle in home.idle.values():
                 idle.close()
             await asyncio.sleep(0)  # the loop closes the sockets in its next round
@@ -67,6 +73,19 @@ class AsyncPool:
         effect.hold.append(opened)
         await opened.start()
         return opened
+
+
+#: The attribute of an event loop that has its connections. Whoever else held them would keep the loop alive, which they know:
+#: programs that make a loop for each job and never close it would run out of files.
+_HOMES = "_chatmodels_homes"
+
+
+def _homes_of(loop: Any) -> dict[AsyncPool, _Home]:
+    found: dict[AsyncPool, _Home] | None = getattr(loop, _HOMES, None)
+    if found is None:
+        found = {}
+        setattr(loop, _HOMES, found)
+    return found
 
 
 class _Home:
