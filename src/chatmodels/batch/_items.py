@@ -18,6 +18,9 @@ import msgspec
 from .._errors import UsageError
 from .._json import is_array, is_object, loads
 
+#: The longest field of a table, in characters: a document. (Python's own limit is for the whole process, and is only ever raised.)
+FIELD = 1 << 30
+
 _INPUTS = ("messages", "prompt", "input")
 _FIELDS = frozenset({*_INPUTS, "id", "custom_id", "settings", "metadata"})
 
@@ -56,6 +59,12 @@ def item_of(given: Any) -> Item:
 
 
 def _of_dict(given: dict[str, Any], id: str | int | None) -> Item:
+    if is_object(given.get("body")) and "url" in given:
+        raise UsageError(
+            "this is a line for OpenAI's batch API: put its body's messages under messages and the body's other fields, without "
+            "the model, under settings",
+            argument="items",
+        )
     inputs = [name for name in _INPUTS if given.get(name) is not None]
     if len(inputs) != 1:
         said = "none of them" if not inputs else " and ".join(inputs)
@@ -83,24 +92,32 @@ def items_in(source: Any, format: str | None = None) -> Any:
     if not isinstance(source, (str, Path)):
         return source
     path = Path(source)
-    if not path.is_file():
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; give a file", argument="items")
+    if not path.exists():
         raise UsageError(f"there is no file {path}", argument="items")
     kind = _checked(format or _SUFFIXES.get(path.suffix.lower(), "") or _unknown(path))
     return _of_file(path, kind)
 
 
 def count_of(source: Any) -> int | None:
-    """How many items there are, where that can be told without reading them as such; of JSON lines, blank ones included."""
+    """How many items there are, where that can be told without reading them as such."""
     if hasattr(source, "__len__") and not isinstance(source, str):
         return len(source)
     if not isinstance(source, (str, Path)) or _SUFFIXES.get(Path(source).suffix.lower()) != "jsonl":
         return None
-    count, newest = 0, b"\n"
+    if not Path(source).is_file():  # a pipe has no end that could be looked for
+        return None
     with Path(source).open("rb") as file:
-        while some := file.read(1 << 20):
-            count += some.count(b"\n")
-            newest = some
-    return count + (not newest.endswith(b"\n"))
+        return sum(not line.isspace() for line in file)
+
+
+def other_than(items: Any, out: Any) -> None:
+    """A UsageError where the output would be the input."""
+    if not (isinstance(items, (str, Path)) and isinstance(out, (str, Path))) or "-" in (str(items), str(out)):
+        return
+    if Path(items).exists() and Path(out).exists() and Path(items).samefile(out):
+        raise UsageError(f"{out} is the input: give the output another name", argument="out")
 
 
 def _of_file(path: Path, kind: str) -> Iterator[Any]:
@@ -117,19 +134,29 @@ def _checked(kind: str) -> str:
 
 
 def _unknown(path: Path) -> str:
-    raise UsageError(f"{path}: name it .jsonl, .csv or .parquet, or say format='jsonl'", argument="items")
+    raise UsageError(
+        f"{path}: name it .jsonl, .csv or .parquet, or say format='jsonl' (--format jsonl)", argument="items"
+    )
 
 
 def _jsonl(file: BinaryIO) -> Iterator[Any]:
+    first = True
     for number, line in enumerate(file, 1):
         text = line.removeprefix(b"\xef\xbb\xbf").strip() if number == 1 else line.strip()
         if text:
-            yield _of_line(text, number)
+            found = _of_line(text, number)
+            if first:
+                _one_a_line(text, found)
+            first = False
+            yield found
 
 
 def _of_line(line: bytes, number: int) -> Any:
     try:
+        line.decode("utf-8")
         found = loads(line)
+    except UnicodeDecodeError as error:
+        return Broken(line, f"line {number} is not UTF-8: {error}")
     except ValueError as error:
         return Broken(line, f"line {number} is not JSON: {error}")
     if isinstance(found, str) or is_object(found) or is_array(found):
@@ -137,19 +164,54 @@ def _of_line(line: bytes, number: int) -> Any:
     return Broken(line, f"line {number} is neither an object, a text nor a list of messages")
 
 
+def _one_a_line(text: bytes, found: Any) -> None:
+    """A file that is one JSON value, with all items in it or over many lines, is the caller's mistake, and not that of items."""
+    all_in_one = is_array(found) and any(is_object(one) and ({*_INPUTS, "id"} & set(one)) for one in found)
+    if text in (b"[", b"{", b"[{") or all_in_one:
+        raise UsageError(
+            "the file is one JSON value; JSON lines has one item on each line, without brackets around all and commas between "
+            "them: jq -c '.[]' in.json > in.jsonl",
+            argument="items",
+        )
+
+
 def _csv(file: BinaryIO) -> Iterator[Any]:
-    text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline="")
+    text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
+    csv.field_size_limit(max(csv.field_size_limit(), FIELD))
     try:
-        rows = csv.DictReader(text)
-        _columns(rows.fieldnames or ())
+        head = next(csv.reader(text), list[str]())
+        names, separator = _separated(head)
+        _columns(names)
+        rows = csv.DictReader(text, names, delimiter=separator)
         for row in rows:
-            extra: Any = row.pop(cast(Any, None), None)
-            if extra is not None:
-                yield Broken(repr(extra).encode(), f"line {rows.line_num} has more fields than the first line names")
-            else:
-                yield _of_row(row)
+            yield _of_csv(row, rows.line_num + 1)
     finally:
         text.detach()
+
+
+def _separated(head: list[str]) -> tuple[list[str], str]:
+    """The columns, and what stands between them: spreadsheets of many countries write semicolons."""
+    for separator in (";", "\t"):
+        if len(head) == 1 and separator in head[0]:
+            return next(csv.reader(head, delimiter=separator)), separator
+    return head, ","
+
+
+def _of_csv(row: dict[str, Any], line: int) -> Any:
+    extra: Any = row.pop(cast(Any, None), None)
+    if extra is not None:
+        return Broken(repr(extra).encode(), f"line {line} has more fields than the first line names")
+    if any(isinstance(value, str) and not _is_text(value) for value in row.values()):
+        return Broken(repr(row).encode(), f"line {line} is not UTF-8: save the table as UTF-8")
+    return _of_row(row)
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:  # a byte that was no UTF-8 is half a surrogate pair here
+        return False
+    return True
 
 
 def _columns(names: Iterable[str]) -> None:
@@ -198,6 +260,7 @@ _SUFFIXES = {
     ".ndjson": "jsonl",
     ".json": "jsonl",
     ".csv": "csv",
+    ".tsv": "csv",
     ".parquet": "parquet",
     ".pq": "parquet",
 }

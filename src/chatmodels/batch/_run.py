@@ -18,7 +18,7 @@ from .._errors import UsageError
 from .._portal import portal
 from ._engine import Options, Run, _soon
 from ._gate import Gate, GateLayer
-from ._items import count_of, items_in
+from ._items import count_of, items_in, other_than
 from ._journal import Journal
 from ._metrics import metrics_of
 from ._output import File, Nowhere, Output, Stream, Taken
@@ -54,6 +54,7 @@ class Batch:
         jobs = {"within": within, "job_size": job_size, "max_jobs": max_jobs, "poll": poll, "prices": prices}
         via_of(model, via, under_way=False, **jobs)
         price = price_of(model, prices, needed=max_cost is not None)
+        other_than(items, out)
         self.source = check(items_in(items, format))
         tally = Tally(count_of(items) if progress or metrics else None)
         tally.metrics = metrics_of(metrics, model.provider, model.model)
