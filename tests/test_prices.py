@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from datetime import UTC, date, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatmodels import AIMessage, Usage, UsageError
+from chatmodels import AIMessage, Budget, Usage, UsageError, track_usage
 from chatmodels._usage import Attempt
 from chatmodels.prices import Cost, Price, Prices, cost_of, price_of
 
@@ -143,3 +144,28 @@ def test_a_table_knows_a_model_by_the_name_that_was_asked_for(key: str) -> None:
     assert price_of(message, at=date(2026, 11, 1)).total == pytest.approx(0.15)
     exact = Prices({key: Price(input=1000, output=0), "gpt-4o-mini-2024-07-18": Price(input=5, output=0)})
     assert cost_of(message, prices=exact).total == pytest.approx(5)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "argument"),
+    [
+        (lambda: price_of(3, "m"), "usage"),
+        (lambda: price_of(Usage(input_tokens=1), 3), "model"),
+        (lambda: price_of(Usage(input_tokens=1), "m", 3), "provider"),
+        (lambda: price_of(Usage(input_tokens=1), "m", at="2026-01-01"), "at"),
+        (lambda: price_of(Usage(input_tokens=1), "m", prices={"m": Price(input=1, output=1)}), "prices"),
+        (lambda: cost_of("an answer"), "message"),
+        (lambda: cost_of(AIMessage("x"), prices={}), "prices"),
+        (lambda: Price(input=-1, output=1), "input"),
+        (lambda: Price(input=1, output="2"), "output"),
+        (lambda: Price(input=1, output=1, cache_read=float("nan")), "cache_read"),
+        (lambda: Price(input=1, output=1, factors={"batch": -0.5}), "factors"),
+        (lambda: Budget(max_cost=1, prices={}), "prices"),
+        (lambda: track_usage(prices={}).__enter__(), "prices"),
+    ],
+)
+def test_what_is_wrong_is_said_before_anything_is_paid(wrong: Any, argument: str) -> None:
+    """A table that only fails when an answer is priced would lose the answer."""
+    with pytest.raises(UsageError) as caught:
+        wrong()
+    assert caught.value.argument == argument

@@ -26,7 +26,7 @@ from chatmodels._call import Call, HTTPResponse
 from chatmodels._parts import Audio, File, Video
 from chatmodels.dialects.anthropic import Anthropic
 from chatmodels.dialects.google import Google
-from chatmodels.tokens import TokenCount, count_tokens, encoding_name, estimate_text, estimate_tokens
+from chatmodels.tokens import TokenCount, acount_tokens, count_tokens, encoding_name, estimate_text, estimate_tokens
 from chatmodels.tokens._endpoint import ENDPOINTS, Counting
 from chatmodels.tokens._image import image_tokens, size_of
 
@@ -192,6 +192,23 @@ def test_each_provider_is_asked_at_its_place(server: Server) -> None:
     assert bedrock.with_settings(max_tokens=5).count_tokens("hi", exact=True).value == 9
     assert route.requests[0].target.endswith("/model/anthropic.claude-sonnet-4/count-tokens")
     assert list(route.requests[0].json["input"]["converse"]) == ["messages"]
+
+
+def test_a_name_is_enough_to_ask_the_provider(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    route = server.route(plain({"input_tokens": 41}))
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "k")
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", route.url)
+    name = "anthropic:claude-sonnet-4-5"
+    assert count_tokens("hi", name).how == "estimate"
+    assert not route.requests
+    assert count_tokens("hi", name, exact=True).value == 41
+    assert asyncio.run(acount_tokens("hi", name, exact=True)).how == "provider"
+    monkeypatch.delenv("ANTHROPIC_API_KEY")
+    with pytest.raises(UsageError, match="key"):
+        count_tokens("hi", name, exact=True)
+    with pytest.raises(UsageError, match="model is a chat model") as caught:
+        count_tokens("hi", 3)  # type: ignore[arg-type]
+    assert caught.value.argument == "model"
 
 
 def test_errors_of_a_count_are_those_of_a_call(server: Server) -> None:

@@ -21,6 +21,7 @@ from ._messages import AIMessage
 from ._tracking_budget import Budget, BudgetHere, budget_layer
 from ._usage import Attempt, Usage
 from .prices import Cost, Prices
+from .prices._cost import checked_prices
 from .prices._reckon import price_of_try
 from .prices._spent import counted, worked_for
 from .tokens import count_call
@@ -68,7 +69,7 @@ class UsageTracker:
         self.calls = self.errors = self.cache_hits = 0
         self.by_model: dict[tuple[str, str], ModelUsage] = {}
         self.budget = budget
-        self._prices = prices
+        self._prices = checked_prices(prices)
         self._lock = threading.Lock()
         self._layer = Tracked(self)
 

@@ -19,6 +19,7 @@ from ._layers import BUDGET, Inner, InnerStream, Layer, TryLayer
 from ._messages import AIMessage
 from ._usage import Usage
 from .prices import Prices, price_of
+from .prices._cost import checked_prices
 from .tokens import count_call
 
 T = TypeVar("T")
@@ -67,7 +68,7 @@ class Budget:
             self.limits[name] = value
         if not self.limits:
             raise UsageError("a budget needs max_cost, max_tokens or max_calls", argument="max_cost")
-        self.prices = prices
+        self.prices = checked_prices(prices)
         self._start(0.0, 0, 0, 0, 0)
 
     def _start(self, cost: float, tokens: int, calls: int, made: int, answers: int) -> None:

@@ -82,6 +82,23 @@ class Price(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, repr_
     since: date | None = None
     above: int = 0
 
+    def __post_init__(self) -> None:
+        for name in _RATES:
+            rate: object = getattr(self, name)
+            if rate is not None and not _is_rate(rate):
+                raise UsageError(f"{name} is US dollars, 0 or more; got {rate!r}", argument=name)
+        if any(not _is_rate(factor) for factor in self.factors.values()):
+            raise UsageError(f"factors are numbers, 0 or more; got {self.factors!r}", argument="factors")
+
+
+_RATES = (
+    "input", "output", "cache_read", "cache_write", "cache_write_1h", "input_audio", "output_audio", "web_search",
+)  # fmt: skip
+
+
+def _is_rate(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
+
 
 class Prices:
     """A table of your own: model -> price, or a list of dated or tiered ones. Asked before genai-prices.
@@ -104,6 +121,15 @@ class Prices:
         found = self._table.get(f"{provider}:{model}") or self._table.get(model) or ()
         fit = [p for p in found if (p.since is None or p.since <= at) and (not p.above or input_tokens > p.above)]
         return max(fit, key=lambda p: (p.since or date.min, p.above), default=None)
+
+
+def checked_prices(prices: object) -> Prices | None:
+    """A table of the caller's, or None. Asked before anything is sent: a wrong one would lose an answer that is paid for."""
+    if prices is None or isinstance(prices, Prices):
+        return prices
+    raise UsageError(
+        f"prices is a table, Prices({{'model': Price(...)}}), not {type(prices).__name__}", argument="prices"
+    )
 
 
 def _listed(name: str, given: object) -> list[Price]:

@@ -8,9 +8,10 @@ from datetime import UTC, date, datetime, time
 
 from msgspec.structs import replace
 
+from .._errors import UsageError
 from .._messages import AIMessage
 from .._usage import Attempt, Usage
-from ._cost import Cost, Price, Prices
+from ._cost import Cost, Price, Prices, checked_prices
 from ._list import by_list
 from ._spent import counted, uncounted
 from ._terms import CHECKED, FACTORS, PLACES, PROVIDERS, Terms, terms_of
@@ -39,12 +40,24 @@ def price_of(
     >>> price_of(Usage(input_tokens=10, output_tokens=3), "no-such-model", "openai").total is None
     True
     """
+    _check(usage, model, provider, at, prices)
     message = usage if isinstance(usage, AIMessage) else None
     names: tuple[str | None, ...] = (model,)
     if isinstance(usage, AIMessage):
         names, provider, usage = names_of(usage, model), provider or usage.provider, usage.usage
     terms = terms_of(usage, provider or "", message, batch=batch, tier=tier)
     return price_on(usage, names, provider, terms, at=at, prices=prices)
+
+
+def _check(usage: object, model: object, provider: object, at: object, prices: object) -> None:
+    checked_prices(prices)
+    if usage is not None and not isinstance(usage, Usage | AIMessage):
+        raise UsageError(f"usage is a Usage, or an answer; got {type(usage).__name__}", argument="usage")
+    for name, given in (("model", model), ("provider", provider)):
+        if given is not None and not isinstance(given, str):
+            raise UsageError(f"{name} is a name; got {given!r}", argument=name)
+    if at is not None and not isinstance(at, date):
+        raise UsageError(f"at is a datetime.date; got {at!r}", argument="at")
 
 
 def names_of(message: AIMessage, model: str | None = None) -> tuple[str | None, ...]:
@@ -111,6 +124,9 @@ def cost_of(
     >>> cost_of(answer, prices=table).total, cost_of(answer, prices=table, batch=True).total
     (0.15, 0.075)
     """
+    if not isinstance(message, AIMessage):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UsageError(f"cost_of takes an answer; got {type(message).__name__}", argument="message")
+    _check(None, None, None, at, prices)
     if message.from_cache:
         return Cost(total=0.0, input=0.0, output=0.0, source="from the cache")
     tried = [a for a in message.attempts if a.usage is not None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import msgspec
 
@@ -58,17 +58,19 @@ def count_tokens(input: Any, model: ChatModel | str | None = None, *, exact: boo
     >>> count_tokens("I love programming.")
     TokenCount(value=9, how='estimate', source='the rules of chatmodels.tokens')
     """
-    if model is None or isinstance(model, str):
-        return _by_name(input, model or "", exact)
-    here, flow = _ways(model, model._call(input), exact)
+    chat = _model_of(model, exact)
+    if chat is None:
+        return _by_name(input, cast("str | None", model) or "", exact)
+    here, flow = _ways(chat, chat._call(input), exact)
     return here if flow is None else run(flow)
 
 
 async def acount_tokens(input: Any, model: ChatModel | str | None = None, *, exact: bool = False) -> TokenCount:
     """`count_tokens` in the async world."""
-    if model is None or isinstance(model, str):
-        return _by_name(input, model or "", exact)
-    here, flow = _ways(model, model._call(input), exact)
+    chat = _model_of(model, exact)
+    if chat is None:
+        return _by_name(input, cast("str | None", model) or "", exact)
+    here, flow = _ways(chat, chat._call(input), exact)
     return here if flow is None else await arun(flow)
 
 
@@ -90,6 +92,21 @@ def count_call(call: Call, provider: str = "") -> TokenCount:
     return TokenCount(
         total, "exact" if whole else "estimate", name if whole else f"{name}, and rules for what is no text"
     )
+
+
+def _model_of(model: object, exact: bool) -> ChatModel | None:
+    """The model to count with; None where a name is enough: nobody is to be asked, or there is nobody to ask."""
+    name = model if isinstance(model, str) else ""
+    asks = exact and name.partition(":")[0] in (*ENDPOINTS, "local")
+    if model is None or (isinstance(model, str) and not asks):
+        return None
+    from .._model import ChatModel
+
+    if isinstance(model, str):
+        return ChatModel(model)
+    if not isinstance(model, ChatModel):
+        raise UsageError(f"model is a chat model, or the name of one; got {model!r}", argument="model")
+    return model
 
 
 def _by_name(input: Any, model: str, exact: bool) -> TokenCount:
