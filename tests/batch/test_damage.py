@@ -19,6 +19,7 @@ import pytest
 from chatmodels import UsageError
 from chatmodels.batch import BatchSummary, run_batch
 from chatmodels.batch._journal import Journal
+from chatmodels.batch.mend import mend
 from chatmodels.cli import main
 
 from ..conftest import chat
@@ -132,6 +133,27 @@ def test_a_journal_that_lost_its_tail(killed: Killed) -> None:
         journal.write_bytes(damaged)
         killed.refused("is damaged on the disk")
         assert journal.stat().st_size == len(damaged)  # nothing is cut off, nothing is written over
+
+
+@pytest.mark.parametrize("page", [5, 9, -3])
+def test_a_damaged_journal_is_mended_from_itself_and_the_output(killed: Killed, page: int) -> None:
+    journal = _checkpointed(killed)
+    data = journal.read_bytes()
+    pages = [data[at : at + 4096] for at in range(0, len(data), 4096)]
+    pages[page] = bytes(4096)
+    journal.write_bytes(b"".join(pages))
+    assert mend(journal) == killed.folder / "o.journal.damaged"
+    assert (killed.folder / "o.journal.damaged").read_bytes() == b"".join(pages)
+    assert killed.goes_on().called == COUNT - DONE
+
+
+def test_what_cannot_be_mended_is_left_as_it_is(killed: Killed) -> None:
+    journal = _checkpointed(killed)
+    journal.write_bytes(bytes(journal.stat().st_size))
+    before = {path.name: path.read_bytes() for path in killed.folder.iterdir()}
+    with pytest.raises(UsageError, match="nothing can be read"):
+        mend(journal)
+    assert {path.name: path.read_bytes() for path in killed.folder.iterdir()} == before
 
 
 def test_a_bit_flipped_in_an_answer(killed: Killed) -> None:

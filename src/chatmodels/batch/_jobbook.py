@@ -10,7 +10,7 @@ import msgspec
 from .._errors import UsageError
 from ._journal import Journal
 
-_TABLE = """CREATE TABLE IF NOT EXISTS jobs (
+TABLE = """CREATE TABLE IF NOT EXISTS jobs (
     label TEXT PRIMARY KEY, id TEXT, made REAL NOT NULL, over INTEGER NOT NULL DEFAULT 0, tries BLOB NOT NULL)"""
 
 _decoder = msgspec.json.Decoder(dict[int, int])
@@ -42,7 +42,7 @@ class JobBook:
 
     def _read(self, journal: Journal) -> None:
         db = journal.database
-        db.execute(_TABLE)
+        db.execute(TABLE)
         self.began, live = journal.meta("jobs_began"), journal.meta("live")
         self.live = journal.last >= 0 if live is None else bool(live)
         db.execute("INSERT OR REPLACE INTO meta VALUES ('live', ?)", (self.live,))

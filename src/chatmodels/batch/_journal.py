@@ -17,7 +17,7 @@ from zlib import crc32
 import msgspec
 
 from .._errors import UsageError
-from ._journal_file import damaged, damaged_line, opened, speaking
+from ._journal_file import damaged, opened, speaking, sum_of
 from ._keys import Keys
 from ._rows import insert
 
@@ -193,8 +193,8 @@ class Journal:
         for position, line, ok, checksum in self._rows(
             "SELECT position, CAST(line AS BLOB), ok, sum FROM lines WHERE position IN", list(positions)
         ):
-            if checksum is not None and _sum(position, line) != checksum:
-                raise damaged_line(self.path, position)
+            if checksum is not None and sum_of(position, line) != checksum:
+                raise damaged(self.path, f"the answer of item {position} is not what was written")
             found[position] = Ended(position, line, bool(ok))
         return found
 
@@ -244,7 +244,7 @@ class Journal:
         with self._whole():
             insert(self._db, "INSERT OR IGNORE INTO items VALUES ", 2, [v for pair in self._begun for v in pair])
             self._ends.sort(key=_position)
-            rows = [v for e in self._ends for v in (e.position, e.line, e.ok, _sum(e.position, e.line))]
+            rows = [v for e in self._ends for v in (e.position, e.line, e.ok, sum_of(e.position, e.line))]
             insert(self._db, "INSERT OR REPLACE INTO lines VALUES ", 4, rows)
             for position in self._unsent:
                 self._db.execute("DELETE FROM items WHERE position = ?", (position,))
@@ -294,11 +294,6 @@ class Journal:
         with suppress(UsageError, OSError):  # what is not filed now is filed when it is opened again
             self.file()
         self._db.close()
-
-
-def _sum(position: int, line: bytes) -> int:
-    """Of a line at its place: neither can be another one."""
-    return crc32(line, position & 0xFFFFFFFF)
 
 
 def _position(ended: Ended) -> int:

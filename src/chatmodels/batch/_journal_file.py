@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from zlib import crc32
 
 from .._errors import UsageError
 
@@ -93,21 +94,15 @@ def speaking(path: Path) -> Generator[None]:
 def damaged(path: Path, what: str) -> UsageError:
     """What is read from it is not what was written."""
     return UsageError(
-        f"{path} is damaged on the disk: {what}. Nothing was called. Save what can be read with: sqlite3 '{path}' "
-        f"'.recover' | sqlite3 '{path}.mended'; then move the damaged file away, with {path.name}-wal if there is one, "
-        "give the mended one its name, and run the same again",
+        f"{path} is damaged on the disk: {what}. The answers in the output are not touched by that. Save what else can be "
+        f"read with python -m chatmodels.batch.mend '{path}', then run the same again",
         argument="journal",
     )
 
 
-def damaged_line(path: Path, position: int) -> UsageError:
-    """The line of this item is not what was written."""
-    forget = f"DELETE FROM lines WHERE position = {position}"  # noqa: S608  (a number)
-    return UsageError(
-        f"{path} is damaged on the disk: the answer of item {position} is not what was written. All others can be used; to have "
-        f"this one again: sqlite3 '{path}' '{forget}', and run the same again",
-        argument="journal",
-    )
+def sum_of(position: int, line: bytes) -> int:
+    """The CRC-32 of a line at its place: neither can be another one."""
+    return crc32(line, position & 0xFFFFFFFF)
 
 
 def _prepare(db: sqlite3.Connection, path: Path) -> None:
@@ -124,10 +119,9 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
         if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION:
             if db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
                 raise _not_usable(path, "it is a database of another program")
-            _make(db, _TABLES)
-            db.execute(f"PRAGMA application_id = {APPLICATION}")
+            make(db)
         elif version == 1:
-            _make(db, f"{_FROM_1};{_ADDED}")
+            _execute(db, f"{_FROM_1};{_ADDED}")
         elif version != VERSION:
             raise _not_usable(path, f"it is a journal of version {version}, and this release reads version {VERSION}")
         db.execute(
@@ -140,7 +134,14 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
         raise
 
 
-def _make(db: sqlite3.Connection, statements: str) -> None:
+def make(db: sqlite3.Connection) -> None:
+    """The tables of an empty journal, in the transaction that is open."""
+    _execute(db, _TABLES)
+    db.execute(f"PRAGMA application_id = {APPLICATION}")
+    db.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def _execute(db: sqlite3.Connection, statements: str) -> None:
     for statement in statements.split(";"):
         db.execute(statement)
 
