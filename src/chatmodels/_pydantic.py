@@ -1,4 +1,4 @@
-"""Messages as fields of pydantic models. Imported by pydantic's own machinery only, never by us."""
+"""Messages and models as fields of pydantic models. Imported by pydantic's own machinery only, never by us."""
 
 from __future__ import annotations
 
@@ -17,6 +17,19 @@ def message_schema(cls: type[Any]) -> Any:
     return core_schema.no_info_plain_validator_function(
         validate,
         serialization=core_schema.plain_serializer_function_ser_schema(lambda message: message.to_dict()),
+    )
+
+
+def model_schema(cls: type[Any]) -> Any:
+    """The core schema of a class of models: instances go in; data cannot make one, for that would read keys. In JSON it is its
+    name, `provider:model`."""
+    from pydantic_core import core_schema
+
+    def name(model: Any) -> str:
+        return f"{model.provider}:{model.model}"
+
+    return core_schema.is_instance_schema(
+        cls, serialization=core_schema.plain_serializer_function_ser_schema(name, when_used="json")
     )
 
 
