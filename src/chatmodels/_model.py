@@ -34,6 +34,7 @@ from ._options import (
     SETTINGS,
     CallOptions,
     ModelOptions,
+    OneCall,
     handlers_of,
     one_name_each,
     policies_of,
@@ -139,7 +140,15 @@ class ChatModel(ManyCalls, ToolCalls, Policies, Counting, OldNames, Step[AIMessa
         return model
 
     def _changed(self, **changes: Any) -> Self:
-        return self._of(msgspec.structs.replace(self._config, **changes), self._budget)
+        model = self._of(msgspec.structs.replace(self._config, **changes), self._budget)
+        own = self._own_fields()
+        if own:
+            vars(model).update(own)
+        return model
+
+    def _own_fields(self) -> dict[str, Any]:
+        """The attributes that a class of the user's, below this one, has added."""
+        return getattr(self, "__dict__", {})
 
     # -- what it is
 
@@ -185,7 +194,17 @@ class ChatModel(ManyCalls, ToolCalls, Policies, Counting, OldNames, Step[AIMessa
             http = msgspec.structs.replace(http, proxy=without_user(http.proxy))
         layers = tuple(kept for layer in self._config.layers if (kept := layer.pickled()) is not None)
         config = msgspec.structs.replace(self._config, key=None, headers={}, http=http, http_client=None, layers=layers)
-        return _unpickled, (type(self), config)
+        return _unpickled, (type(self), config), self._own_fields() or None
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        from ._pydantic import model_schema
+
+        return model_schema(cls)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, source: Any, handler: Any) -> Any:
+        return {"title": cls.__name__, "type": "string", "readOnly": True}
 
     def __copy__(self) -> Self:
         return self
@@ -275,19 +294,20 @@ class ChatModel(ManyCalls, ToolCalls, Policies, Counting, OldNames, Step[AIMessa
         messages: Input,
         stop: str | list[str] | None = None,
         callbacks: Any = None,
-        **settings: Unpack[CallOptions],
+        **settings: Unpack[OneCall],
     ) -> AIMessage:
         """The answer to the messages.
 
         `messages`: a str, a message, a list of messages, (role, text) pairs or OpenAI dicts, or a prompt value. Raises
         `UsageError` before anything is sent, `ProviderError`, `TransportError` or `ProtocolError` after the last try.
+        `deadline`: seconds for all of this call, tries, waits and fallbacks included.
 
         >>> ChatModel()([HumanMessage(content="Hi")])  # doctest: +SKIP
         AIMessage(content='Hello!', additional_kwargs={})
         """
         if stop is None and callbacks is None and not settings:
             return run(call_flow(self._plan(), self._call(messages)))
-        return run(call_flow(self._plan(callbacks), self._call(messages, stop, settings)))
+        return run(call_flow(self._plan(callbacks, settings), self._call(messages, stop, settings)))
 
     def invoke(
         self,
@@ -296,7 +316,7 @@ class ChatModel(ManyCalls, ToolCalls, Policies, Counting, OldNames, Step[AIMessa
         *,
         stop: str | list[str] | None = None,
         callbacks: Any = None,
-        **settings: Unpack[CallOptions],
+        **settings: Unpack[OneCall],
     ) -> AIMessage:
         """The same as calling the model."""
         return self(input, stop, _callbacks(config, callbacks), **settings)
@@ -308,10 +328,10 @@ class ChatModel(ManyCalls, ToolCalls, Policies, Counting, OldNames, Step[AIMessa
         *,
         stop: str | list[str] | None = None,
         callbacks: Any = None,
-        **settings: Unpack[CallOptions],
+        **settings: Unpack[OneCall],
     ) -> AIMessage:
         """`invoke` in the async world."""
-        plan = self._plan(_callbacks(config, callbacks))
+        plan = self._plan(_callbacks(config, callbacks), settings)
         return await arun(call_flow(plan, self._call(input, stop, settings)))
 
     def stream(
@@ -321,7 +341,7 @@ class ChatModel(ManyCalls, ToolCalls, Policies, Counting, OldNames, Step[AIMessa
         *,
         stop: str | list[str] | None = None,
         callbacks: Any = None,
-        **settings: Unpack[CallOptions],
+        **settings: Unpack[OneCall],
     ) -> ChatStream:
         """The answer as it comes: an iterator of chunks; `.message` is the whole answer at the end.
 
@@ -329,7 +349,7 @@ class ChatModel(ManyCalls, ToolCalls, Policies, Counting, OldNames, Step[AIMessa
         ...     print(chunk.text, end="")
         """
         plan, call, state = (
-            self._plan(_callbacks(config, callbacks)),
+            self._plan(_callbacks(config, callbacks), settings),
             self._call(input, stop, settings, True),
             Streaming(),
         )
@@ -342,11 +362,11 @@ class ChatModel(ManyCalls, ToolCalls, Policies, Counting, OldNames, Step[AIMessa
         *,
         stop: str | list[str] | None = None,
         callbacks: Any = None,
-        **settings: Unpack[CallOptions],
+        **settings: Unpack[OneCall],
     ) -> AsyncChatStream:
         """`stream` in the async world: `async for chunk in model.astream(...)`."""
         plan, call, state = (
-            self._plan(_callbacks(config, callbacks)),
+            self._plan(_callbacks(config, callbacks), settings),
             self._call(input, stop, settings, True),
             Streaming(),
         )
@@ -362,10 +382,15 @@ class ChatModel(ManyCalls, ToolCalls, Policies, Counting, OldNames, Step[AIMessa
             object.__setattr__(self, "_plan_made", plan)
         return plan
 
-    def _plan(self, callbacks: Any = None) -> Plan:
+    def _plan(self, callbacks: Any = None, settings: Any = None) -> Plan:
+        """The plan of one call; `deadline` is taken out of its settings."""
         plan = self._plan_made or self._own_plan()
         if around := ambient():
             plan = msgspec.structs.replace(plan, layers=with_ambient(plan.layers, around))
+        if settings and (seconds := settings.pop("deadline", None)) is not None:
+            from .control._deadline import within
+
+            plan = within(plan, seconds)
         if callbacks is None:
             return plan
         return msgspec.structs.replace(plan, handlers=(*plan.handlers, *handlers_of(callbacks)))
@@ -397,9 +422,17 @@ class ChatModel(ManyCalls, ToolCalls, Policies, Counting, OldNames, Step[AIMessa
         settings = dict(settings)
         stop = settings.pop("stop", None) if stop is None else stop
         callbacks = settings.pop("callbacks", None) if callbacks is None else callbacks
+        seconds = settings.pop("deadline", None)
         like = self._call("check", stop, settings)
         plan = self._plan(_callbacks(config, callbacks))
-        return lambda given: call_flow(plan, msgspec.structs.replace(like, messages=tuple(messages_of(given))))
+        if seconds is None:
+            return lambda given: call_flow(plan, msgspec.structs.replace(like, messages=tuple(messages_of(given))))
+        from .control._deadline import within
+
+        within(plan, seconds)  # wrong: said now
+        return lambda given: call_flow(
+            within(plan, seconds), msgspec.structs.replace(like, messages=tuple(messages_of(given)))
+        )
 
 
 def _unpickled(cls: type[ChatModel], config: Config) -> ChatModel:

@@ -34,6 +34,7 @@ class ToolCalls:
 
         Calls of one answer run in parallel. What a tool raises goes back to the model as an error. `approve(call)` is asked before
         each: True lets it run, False or a reason (a str) refuses it. After `max_steps` answers the run ends with `stopped` True.
+        `deadline`: seconds for the whole run; a tool that runs is not interrupted, but no call begins after it.
         """
         from ._tool_loop import tool_flow
 
@@ -97,6 +98,6 @@ class ToolCalls:
         model = cast("ChatModel", self)
         if tools:
             model = model.with_tools(*tools)
-        callbacks = settings.pop("callbacks", None)
+        plan = model._plan(settings.pop("callbacks", None), settings)
         call = model._call(given, settings.pop("stop", None), settings)
-        return model._plan(callbacks), ToolLoop(call, approve, max_steps, RUNNERS)
+        return plan, ToolLoop(call, approve, max_steps, RUNNERS)

@@ -57,6 +57,12 @@ class CallOptions(TypedDict, total=False):
     model_kwargs: dict[str, Any] | None
 
 
+class OneCall(CallOptions, total=False):
+    """What one call takes. `deadline`: seconds for all of it, tries, waits and fallbacks included; an earlier one holds too."""
+
+    deadline: float | None
+
+
 class ModelOptions(CallOptions, total=False):
     """What every model class takes. Units: seconds; `max_retries` counts all tries, as in 2023."""
 
@@ -288,8 +294,8 @@ POLICIES: dict[str, tuple[Any, str] | None] = {
 _GIVE = "give it when you make the model"
 #: What belongs to a model, and how to have it for one call. (Sent in the body, a key would be told, and a timeout would not hold.)
 _OF_THE_MODEL = {
-    "timeout": "model.with_timeouts(total=...)(...), or `with chatmodels.control.deadline(...)` around several calls",
-    "deadline": "model.with_timeouts(total=...)(...), or `with chatmodels.control.deadline(...)` around several calls",
+    "timeout": "give the call deadline=..., the seconds for all of it, or model.with_timeouts(...)(...)",
+    "deadline": "give it to the call itself; with_timeouts(total=...) is for all calls of a model",
     "max_retries": "model.with_retry(attempts=...)(...)",
     "cache": "model.with_cache(...)(...)",
     "callbacks": "give callbacks=[...] to the call itself, or when you make the model",

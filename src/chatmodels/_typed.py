@@ -108,7 +108,12 @@ class OutputModel(Step[T]):
         return self._over(self._model.with_callbacks(*handlers))
 
     def _flow(self, given: Input, settings: dict[str, Any], plan: Any = None) -> Flow[Typed[T]]:
+        settings = dict(settings)
         plan = self._model._plan() if plan is None else plan
+        if (seconds := settings.pop("deadline", None)) is not None:
+            from .control._deadline import within
+
+            plan = within(plan, seconds)  # for all attempts together
         return output_flow(plan, self._call(given, settings), self._output, self._attempts)
 
     def _call(self, given: Input, settings: dict[str, Any], stream: bool = False) -> Call:
@@ -165,7 +170,7 @@ class OutputModel(Step[T]):
 
     def stream(self, input: Input, config: Any = None, **settings: Any) -> OutputStream[T]:
         """The value while it is written: an iterator of partial values (plain dicts, lists, strings); `.value` at the end."""
-        self._model._call(input, None, settings)
+        self._model._call(input, None, {name: value for name, value in settings.items() if name != "deadline"})
         return OutputStream(self._asking().stream(input, **settings), self._output)
 
     def astream(self, input: Input, config: Any = None, **settings: Any) -> AsyncOutputStream[T]:

@@ -1,4 +1,4 @@
-"""One deadline for all calls of a block: an ambient layer that gives each call what is left of it."""
+"""Deadlines from outside a model: of one call (`deadline=`), and of all calls of a block. A layer gives each call what is left."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Generator
 from contextlib import contextmanager
 from time import monotonic
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -14,7 +14,7 @@ from .._call import Call
 from .._calls import Plan, Streaming
 from .._errors import DeadlineError, UsageError
 from .._flow import NOW, Flow
-from .._layers import TRACKING, Inner, InnerStream, Layer, around
+from .._layers import TRACKING, Inner, InnerStream, Layer, around, with_ambient
 from .._messages import AIMessage
 
 
@@ -37,8 +37,11 @@ class Until(Layer):
         now: float = yield NOW
         yield from inner(self._within(plan, call, now), call, state)
 
+    def _left(self, now: float) -> float:
+        return self.until - now
+
     def _within(self, plan: Plan, call: Call, now: float) -> Plan:
-        left, timeouts = self.until - now, plan.target.timeouts
+        left, timeouts = self._left(now), plan.target.timeouts
         if left <= 0:
             raise DeadlineError(
                 f"the deadline of {self.seconds:g} s around this call had passed before it began",
@@ -50,6 +53,32 @@ class Until(Layer):
         return msgspec.structs.replace(plan, target=msgspec.structs.replace(plan.target, timeouts=timeouts))
 
 
+class Within(Until):
+    """The same, from when the first call begins: for one call with its tries, or a loop of calls."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(math.inf, seconds)
+
+    def _left(self, now: float) -> float:
+        if self.until == math.inf:
+            self.until = now + self.seconds
+            return self.seconds
+        return self.until - now
+
+
+def within(plan: Plan, seconds: Any) -> Plan:
+    """The plan with `seconds` for all that is done by it, from its first call on."""
+    layer = Within(_checked(seconds, "deadline"))
+    return msgspec.structs.replace(plan, layers=with_ambient(plan.layers, (layer,)))
+
+
+def _checked(seconds: Any, argument: str) -> float:
+    number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
+    if not number or not seconds > 0 or not math.isfinite(seconds):
+        raise UsageError(f"deadline: a number of seconds above 0, not {seconds!r}", argument=argument)
+    return float(seconds)
+
+
 @contextmanager
 def deadline(seconds: float) -> Generator[None]:
     """All calls that begin in this block share one total deadline, counted from here; their own deadlines hold too.
@@ -59,7 +88,6 @@ def deadline(seconds: float) -> Generator[None]:
     >>> with deadline(20):
     ...     pass  # answer = chat(...); check = other(answer.text)
     """
-    if not seconds > 0 or not math.isfinite(seconds):
-        raise UsageError(f"deadline: a number of seconds above 0, not {seconds!r}", argument="seconds")
+    seconds = _checked(seconds, "seconds")
     with around(Until(monotonic() + seconds, seconds)):
         yield
