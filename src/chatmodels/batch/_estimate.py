@@ -80,11 +80,17 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
         if self.seconds is None:
             time = f"through the provider's batch API: up to {(self.window or 0) / 3600:g} hours a job"
         else:
-            time = f"{self.seconds} s"
+            time = _spoken(self.seconds)
         return (
             f"{self.items:,} items (from {self.sample}, {self.failed} failed): {self.input_tokens} tokens in, "
             f"{self.output_tokens} out, {cost}, {time}"
         )
+
+
+def _spoken(seconds: Range) -> str:
+    """In a unit that fits."""
+    unit, name = next((u, n) for u, n in ((3600, "h"), (60, "min"), (1, "s")) if seconds.mean >= 2 * u or u == 1)
+    return f"{Range(seconds.mean / unit, seconds.low / unit, seconds.high / unit)} {name}"
 
 
 def estimate_batch(model: Any, items: Any, *, sample: int = 20, **options: Any) -> Estimate:

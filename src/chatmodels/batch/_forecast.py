@@ -15,6 +15,10 @@ import msgspec
 
 #: A size tells something where it explains this share of the variance.
 TELLS = 0.7
+#: Of fewer values a line through them is an accident.
+ENOUGH = 10
+#: No line tells more than to this share: what it did not see may lie beside it.
+LEAST = 0.01
 #: How often a run is played through, with at most so many calls, to see how its end frays.
 PLAYS, CALLS = 20, 2000
 
@@ -27,7 +31,14 @@ class Range(msgspec.Struct, frozen=True):
     high: float
 
     def __str__(self) -> str:
-        return f"{self.mean:,.4g} ({self.low:,.4g} to {self.high:,.4g})"
+        return f"{_shown(self.mean)} ({_shown(self.low)} to {_shown(self.high)})"
+
+
+def _shown(value: float) -> str:
+    """Four digits that mean something, without an exponent."""
+    if not math.isfinite(value) or not value >= 1000:
+        return f"{value:.4g}"
+    return f"{round(value, 3 - math.floor(math.log10(value))):,.0f}"
 
 
 def total(values: Sequence[float], count: int, sizes: Sequence[float], mean_size: float) -> Range:
@@ -41,9 +52,11 @@ def total(values: Sequence[float], count: int, sizes: Sequence[float], mean_size
         return Range(mean * count, mean * count, mean * count)
     if n == 1:
         return Range(mean * count, 0.0, math.inf)
-    fitted = _fitted(values, sizes, mean_size) if n > 3 else None
+    fitted = _fitted(values, sizes, mean_size) if n >= ENOUGH else None
     guess, rests, freedom = fitted or (mean, [v - mean for v in values], n - 1)
     low, high = _spread(rests, freedom)
+    if fitted is not None:
+        low, high = min(low, -LEAST * guess), max(high, LEAST * guess)
     known = math.sqrt(1 - n / count)  # of a finite number of items some are known already
     return Range(guess * count, max(0.0, guess + low * known) * count, (guess + high * known) * count)
 
