@@ -148,7 +148,8 @@ def test_it_begins_with_the_call_and_not_with_the_stream_object(server: Server) 
 def test_a_wrong_one_is_told_before_anything_is_sent(wrong: Any, server: Server) -> None:
     route = server.route(either("a"))
     model = chat(route)
-    for way in (model, model.stream, model.run_tools, model.with_output(dict), lambda g, **k: model.batch([g], **k)):
+    ways: list[Callable[..., Any]] = [model, model.stream, model.run_tools, model.with_output(dict), model.batch]
+    for way in ways:
         with pytest.raises(UsageError, match="above 0") as caught:
             way("hi", deadline=wrong)
         assert caught.value.argument == "deadline"
