@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from chatmodels import AuthenticationError, ChatModelError, RateLimitError
@@ -10,7 +12,8 @@ from chatmodels._secret import Hidden
 from chatmodels._usage import Attempt
 from chatmodels.chat_models import AzureChatOpenAI, ChatWatsonx
 
-from .servers import Server, plain
+from .conftest import chat
+from .servers import Server, plain, sse
 from .servers import error as refuse
 
 KEY = "sk-canary-0123456789"
@@ -30,6 +33,22 @@ def test_a_key_is_taken_out_of_all_that_a_provider_says() -> None:
         assert KEY not in f"{found} {found!r} {found.args} {vars(found)}"
         assert (found.text, found.body) == ("no: ...", {"error": {"message": "bad key ...", "...": ["...", 1, None]}})
         assert (found.status, len(found.attempts)) == (429, 1)
+
+
+@pytest.mark.parametrize(
+    "body", [f"no JSON {KEY}".encode(), KEY.encode() + b"\xff", b"data: " + KEY.encode() + b"\n\n"]
+)
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_key_is_taken_out_of_what_a_reader_of_json_keeps(server: Server, body: bytes, streamed: bool) -> None:
+    """Its error has the whole text, which a report of errors shows, and a pickle holds."""
+    model = chat(server.route(sse([body]) if streamed else plain(body)), max_retries=0)
+    with pytest.raises(ChatModelError) as caught:
+        list(model.stream("hi")) if streamed else model("hi")
+    found: BaseException | None = caught.value
+    assert KEY.encode() not in pickle.dumps(found)
+    while found is not None:
+        assert KEY not in f"{found} {found!r} {found.args} {vars(found)}"
+        found = found.__cause__
 
 
 def test_what_is_no_secret_stays() -> None:

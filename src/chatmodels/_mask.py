@@ -28,6 +28,20 @@ def mask(error: ChatModelError, headers: Mapping[str, str], authorise: Any = Non
         if name not in _OURS:
             setattr(error, name, _without(value, secrets))
     error.args = tuple(_without(list(error.args), secrets))
+    cause: BaseException | None = error.__cause__
+    while cause is not None and not isinstance(cause, ChatModelError):
+        _mask_foreign(cause, secrets)
+        cause = cause.__cause__
+
+
+def _mask_foreign(cause: BaseException, secrets: list[str]) -> None:
+    """What another error keeps of the bytes that could not be read, as one of a JSON reader does: reports and pickles show it."""
+    if isinstance(cause, UnicodeDecodeError):
+        cause.object = _without(cause.object, secrets)
+    for name, value in list(vars(cause).items()):
+        if isinstance(value, str | bytes):
+            setattr(cause, name, _without(value, secrets))
+    cause.args = tuple(_without(one, secrets) if isinstance(one, str | bytes) else one for one in cause.args)
 
 
 def _bare(header: str) -> str:
