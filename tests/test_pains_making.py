@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
 import traceback
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from chatmodels import ChatOpenAI, UsageError
+from chatmodels import ChatModel, ChatOpenAI, UsageError
 
 from .conftest import World, chat
 from .servers import Server, serving
@@ -66,3 +67,36 @@ def test_habits_from_other_libraries_are_answered_before_anything_is_sent(
             call()
         assert raised.value.argument == name
     assert route.requests == []
+
+
+class Named(ChatOpenAI):
+    """A user's own class below ours, with an attribute of its own."""
+
+    def __init__(self, *args: Any, owner: str = "nobody", **options: Any) -> None:
+        super().__init__(*args, **options)
+        object.__setattr__(self, "owner", owner)
+
+
+def test_a_class_below_ours_keeps_its_attributes(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "a-key-of-no-use")
+    model = Named(base_url=server.route().url, owner="me")
+    for one in (model.with_settings(temperature=0), model.with_retry(attempts=2), pickle.loads(pickle.dumps(model))):
+        assert (type(one), one.owner, one("hi").text) == (Named, "me", "J'aime programmer.")
+
+
+def test_a_model_is_a_field_of_a_pydantic_model(server: Server) -> None:
+    """Without `arbitrary_types_allowed`. Data makes no model: that would read keys."""
+    pydantic = pytest.importorskip("pydantic")
+
+    class Service(pydantic.BaseModel):  # type: ignore[misc, name-defined]
+        llm: ChatModel
+        spare: ChatOpenAI | None = None
+
+    made = Service(llm=chat(server.route()))
+    assert made.llm("hi").text
+    assert made.model_copy(deep=True).llm is made.llm
+    assert made.model_dump_json() == '{"llm":"openai:gpt-4o-mini","spare":null}'
+    assert Service.model_json_schema()["properties"]["llm"]["type"] == "string"
+    for given in ('{"llm": "openai:gpt-4o"}', '{"llm": {"provider": "openai"}}'):
+        with pytest.raises(pydantic.ValidationError):
+            Service.model_validate_json(given)
