@@ -169,3 +169,17 @@ def test_what_is_wrong_is_said_before_anything_is_paid(wrong: Any, argument: str
     with pytest.raises(UsageError) as caught:
         wrong()
     assert caught.value.argument == argument
+
+
+def test_what_each_try_cost_and_their_sum() -> None:
+    usage = Usage(input_tokens=1_000_000, output_tokens=0)
+    tries = (
+        Attempt(number=1, outcome="IncompleteStream", provider="openai", model="one", usage=usage),
+        Attempt(number=2, outcome="ConnectError", provider="openai", model="one"),
+        Attempt(number=3, provider="openai", model="two", usage=usage),
+    )
+    answer = AIMessage("Hi", provider="openai", model="two", usage=usage, attempts=tries)
+    table = Prices({"one": Price(input=1, output=1), "two": Price(input=2, output=1)})
+    first, none, last = (price_of(attempt, prices=table) for attempt in tries)
+    assert (first.total, first.estimated, none.total, last.total) == (1, True, None, 2)
+    assert cost_of(answer, prices=table).total == 3

@@ -22,7 +22,7 @@ _OWN = ("local",)
 
 
 def price_of(
-    usage: Usage | AIMessage | None,
+    usage: Usage | AIMessage | Attempt | None,
     model: str | None = None,
     provider: str | None = None,
     *,
@@ -31,7 +31,8 @@ def price_of(
     batch: bool = False,
     tier: str | None = None,
 ) -> Cost:
-    """What the tokens cost. `usage` may be an answer, which names its model, provider and service tier itself; `at` is the day
+    """What the tokens cost. `usage` may be an answer, which names its model, provider and service tier itself, or one try of the
+    ledger (`answer.attempts`), whose sum is `cost_of(answer)`; `at` is the day
     (today in UTC, where not given). `batch`: it came through the provider's batch API; `tier`: the service tier ("flex",
     "priority", ...), instead of the one that usage or answer tell.
 
@@ -41,6 +42,9 @@ def price_of(
     True
     """
     _check(usage, model, provider, at, prices)
+    if isinstance(usage, Attempt):
+        tried = replace(usage, model=model or usage.model, provider=provider or usage.provider)
+        return price_of_try(tried, counted(tried, None), None, at=at, prices=prices, batch=batch, tier=tier)
     message = usage if isinstance(usage, AIMessage) else None
     names: tuple[str | None, ...] = (model,)
     if isinstance(usage, AIMessage):
@@ -51,8 +55,10 @@ def price_of(
 
 def _check(usage: object, model: object, provider: object, at: object, prices: object) -> None:
     checked_prices(prices)
-    if usage is not None and not isinstance(usage, Usage | AIMessage):
-        raise UsageError(f"usage is a Usage, or an answer; got {type(usage).__name__}", argument="usage")
+    if usage is not None and not isinstance(usage, Usage | AIMessage | Attempt):
+        raise UsageError(
+            f"usage is a Usage, an answer, or one of its attempts; got {type(usage).__name__}", argument="usage"
+        )
     for name, given in (("model", model), ("provider", provider)):
         if given is not None and not isinstance(given, str):
             raise UsageError(f"{name} is a name; got {given!r}", argument=name)
