@@ -219,3 +219,20 @@ def test_an_empty_account_is_told_apart_and_not_asked_again(
     with pytest.raises(OutOfCreditError):
         chat(route, max_retries=3)("hi")
     assert len(route.requests) == 1
+
+
+def test_a_new_kind_of_delta_is_told_and_not_sent_back(server: Server) -> None:
+    """A part that is known grows in a way that is not."""
+    said = {"type": "content_block_delta", "index": 0, "delta": {"type": "mood_delta", "mood": "glad"}}
+    ends = [
+        {"type": "content_block_stop", "index": 0},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}},
+        {"type": "message_stop"},
+    ]
+    pieces = [*BEGINNINGS["anthropic"], *(b"data: " + json.dumps(e).encode() + b"\n\n" for e in (said, *ends))]
+    route = server.route(sse(pieces))
+    answer = at("anthropic", route.url).stream("hi").until_done()
+    assert answer.text == "Bon"
+    assert "glad" in answer.to_json()
+    at("anthropic", route.url).stream(["hi", answer, "go on"]).until_done()
+    assert b"glad" not in route.requests[1].body

@@ -324,7 +324,7 @@ CASES = [
                 {"type": "input_json_delta", "partial_json": '{"a": 1}'},
             ),
             {"type": "content_block_note", "index": 1},
-            *block(2, {"type": "text", "text": "t"}, {"type": "blink_delta", "on": True}),
+            *block(2, {"type": "text", "text": "t"}),
             *ending("compaction"),
         ),
         AIMessage(

@@ -60,13 +60,15 @@ class _Event(msgspec.Struct):
 class _Block:
     """One content block while it grows: its place among our parts, and the JSON of its input."""
 
-    __slots__ = ("data", "index", "json", "kind")
+    __slots__ = ("data", "index", "json", "kind", "unread")
 
     def __init__(self, kind: str, index: int, data: dict[str, Any]) -> None:
         self.kind = kind
         self.index = index
         self.data = data
         self.json: list[str] = []
+        #: Deltas of kinds that are not known here: told to the user, never sent back.
+        self.unread: list[dict[str, Any]] = []
 
 
 class AnthropicStream(SSEDecoder):
@@ -180,6 +182,8 @@ class AnthropicStream(SSEDecoder):
             handle(self, out, block, delta)
         elif block.kind not in _STARTS:
             _grow(block, delta)
+        else:
+            block.unread.append(delta)
 
     def _block_stop(self, out: list[Event], event: dict[str, Any]) -> None:
         block = self._blocks.pop(count(event.get("index")), None)
@@ -187,6 +191,8 @@ class AnthropicStream(SSEDecoder):
             self._close_block(out, block)
 
     def _close_block(self, out: list[Event], block: _Block) -> None:
+        if block.unread:
+            out.append(PartInfo(index=block.index, provider_data=keep(self._provider, "deltas", block.unread)))
         if block.kind == "tool_use":
             given = block.data.get("input")
             if given and not block.json:
