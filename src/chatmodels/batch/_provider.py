@@ -172,7 +172,7 @@ class ProviderRun(JobItems):
         try:
             there = await submitted(self, job)
         except Refused as refused:
-            self._refused(job, refused.error)
+            self._job_refused(job, refused.error)
             return
         finally:
             job.submitting = False
@@ -191,7 +191,7 @@ class ProviderRun(JobItems):
         else:
             await self._harvest(job, await ended(self, job))
 
-    def _refused(self, job: Job, error: ChatModelError) -> None:
+    def _job_refused(self, job: Job, error: ChatModelError) -> None:
         """The provider has not taken it: try later, or say so of each item."""
         now = monotonic()
         if isinstance(error, FATAL):
@@ -201,7 +201,7 @@ class ProviderRun(JobItems):
             self._back(job, job.tries, 1)
             self._later(now, f"the provider takes no jobs: {type(error).__name__}: {error}")
         else:
-            self._fail(job, error)
+            self._job_failed(job, error)
 
     def _later(self, now: float, reason: str) -> None:
         self._refused_since = self._refused_since or now
@@ -210,7 +210,7 @@ class ProviderRun(JobItems):
         if now - self._refused_since > self.options.patience and not self._jobs:
             self.stop("failures", reason)
 
-    def _fail(self, job: Job, error: ChatModelError) -> None:
+    def _job_failed(self, job: Job, error: ChatModelError) -> None:
         """Every item of it has this error."""
         self._jobs.pop(job.label, None)
         for entry in job.entries.values():
