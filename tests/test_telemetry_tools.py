@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from chatmodels import ToolMessage, telemetry
+from chatmodels.batch import run_batch
 
 from .conftest import World, chat
 from .servers import Server, answer, plain
@@ -130,6 +131,14 @@ async def test_a_tool_that_is_cancelled(server: Server, exported: Exported) -> N
         await task
     (span,) = ran(exported)
     assert "gen_ai.tool.call.result" not in span.attributes
+
+
+def test_the_calls_of_a_durable_batch_belong_to_the_span_around_it(server: Server, exported: Exported) -> None:
+    exported.on()
+    with exported.tracers.get_tracer("test").start_as_current_span("mine") as mine:
+        run_batch(chat(server.route(plain())), ["a", "b", "c"], max_concurrency=2)
+    parents = [s.parent and s.parent.span_id for s in exported.spans if s.name.startswith("chat ")]
+    assert parents == [mine.get_span_context().span_id] * 3
 
 
 def test_an_observer_that_fails_at_tools_breaks_nothing(server: Server, caplog: pytest.LogCaptureFixture) -> None:

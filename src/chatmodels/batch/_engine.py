@@ -11,6 +11,7 @@ import math
 import sys
 import threading
 from collections.abc import Callable
+from contextvars import copy_context
 from time import monotonic
 from typing import Any
 
@@ -121,6 +122,7 @@ class Run:
     async def run(self) -> None:
         """To the end, or until it is stopped. Raises what the source or the disk raised."""
         self._finish, finished = mailbox()
+        self._context = copy_context()  # the caller's: its span is the parent of each call's
         self._room = semaphore(self._rooms())
         self._ledger = Ledger(self._journal, self._output, self.options.ordered, _soon(self._told))
         self._reader = spawn(self._read)
@@ -333,7 +335,7 @@ class Run:
         self._unsafe += 1
         self.gate.sent(now)
         task: list[Task] = []
-        task.append(spawn(lambda: self._sent(entry, task)))
+        task.append(self._context.copy().run(spawn, lambda: self._sent(entry, task)))
         self._tasks.add(task[0])
 
     def _wake(self, seconds: float) -> None:
