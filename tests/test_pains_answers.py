@@ -236,3 +236,20 @@ def test_a_new_kind_of_delta_is_told_and_not_sent_back(server: Server) -> None:
     assert "glad" in answer.to_json()
     at("anthropic", route.url).stream(["hi", answer, "go on"]).until_done()
     assert b"glad" not in route.requests[1].body
+
+
+@pytest.mark.parametrize(
+    ("raw_reason", "reason"),
+    [
+        ("network_error", "error"),
+        ("insufficient_system_resource", "error"),
+        ("abort", "error"),
+        ("sensitive", "content_filter"),
+    ],
+)
+def test_a_host_that_gives_up_says_so_and_no_tool_is_run(server: Server, raw_reason: str, reason: str) -> None:
+    call = {"index": 0, "id": "c", "function": {"name": "look_up", "arguments": "{}"}}
+    route = server.route(sse([event({"tool_calls": [call]}), event({}, raw_reason), DONE]))
+    run = chat(route, streaming=True).with_tools(look_up).run_tools("hi")
+    assert (run.stopped, run.message.finish_reason, run.message.raw_finish_reason) == (True, reason, raw_reason)
+    assert len(route.requests) == 1

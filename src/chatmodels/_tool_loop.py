@@ -77,7 +77,7 @@ class ToolLoop:
         said: list[Message] = [*self.call.messages, message]
         self.call = msgspec.structs.replace(self.call, messages=tuple(said))
         self.calls = calls = message.tool_calls
-        if not calls or self.steps >= self.max_steps or message.finish_reason == "length":
+        if not calls or self.steps >= self.max_steps or message.finish_reason in _BROKEN_OFF:
             self.ended = ToolRun(
                 message=message, messages=said, steps=self.steps, stopped=bool(calls), usage=self.usage
             )
@@ -87,6 +87,10 @@ class ToolLoop:
         results = yield from _results(self.calls, self.tools, self.approve, self.runners)
         self.call = msgspec.structs.replace(self.call, messages=(*self.call.messages, *results))
         return results
+
+
+#: An answer that ended so may lack some of its calls, or hold half of one: none is run.
+_BROKEN_OFF = ("length", "content_filter", "error")
 
 
 def tool_flow(plan: Plan, loop: ToolLoop) -> Flow[ToolRun]:

@@ -32,6 +32,12 @@ FINISH = {
     "tool_use": "tool_calls",
     "content_filter": "content_filter",
     "error": "error",
+    # The host gave up in the middle: Z.ai, DeepSeek, vLLM.
+    "network_error": "error",
+    "insufficient_system_resource": "error",
+    "abort": "error",
+    # Z.ai
+    "sensitive": "content_filter",
 }
 
 
