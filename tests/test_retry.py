@@ -263,7 +263,31 @@ def test_the_provider_says_how_long(headers: dict[str, str], wait: float) -> Non
     assert found.retry_after == wait
 
 
-@pytest.mark.parametrize("said", ["soon", "", "nan", "inf", "Wed, 99 Foo 2026"])
+@pytest.mark.parametrize("ms", ["0", "-5"])
+def test_a_wait_of_nothing_is_no_leave_to_hammer(ms: str) -> None:
+    for headers in ({"retry_after_ms": ms}, {"retry_after": ms}, {"retry_after": formatdate(NOON - 9, usegmt=True)}):
+        play = Play(refused(429, **headers), refused(429, **headers), OK)
+        play.call(Retry(base=2))
+        assert play.slept == [2, 4]
+
+
+#: What a hostile or broken server may send: numbers that no date can hold.
+HUGE = ["Wed, 21 Oct 2015 07:28:00 +" + "9" * 20, f"Wed, {'9' * 20} Oct 2015 07:28:00 GMT",
+        f"Sun, 06 Nov 1994 99:{'9' * 17}:37 GMT", "9" * 5000]  # fmt: skip
+
+
+def test_a_date_without_a_zone_is_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = formatdate(NOON + 9, usegmt=True).replace("GMT", "-0000")
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert retry_after({"retry-after": said}, NOON) == 9
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+@pytest.mark.parametrize("said", ["soon", "", "nan", "inf", "Wed, 99 Foo 2026", *HUGE])
 def test_a_wait_that_cannot_be_read_is_none(said: str) -> None:
     assert retry_after({"retry-after": said}, NOON) is None
     play = Play(refused(429, retry_after=said), OK)
@@ -283,6 +307,7 @@ def test_patience() -> None:
     found = play.call()
     assert isinstance(found, RateLimitError)
     assert (found.retry_after, play.slept) == (61, [])
+    assert "asks to wait 61 s, and 60 s is the most" in str(found)
     assert Play(refused(429, retry_after="61"), OK).call(Retry(patience=100)).text
 
 
@@ -291,6 +316,9 @@ def test_no_wait_goes_past_the_total_deadline() -> None:
     found = play.call(total=5)
     assert isinstance(found, RateLimitError)
     assert play.slept == []
+    assert "asks to wait 10 s, and 4 s of the deadline are left" in str(found)
+    found = Play(refused(500), takes=4.9).call(Retry(base=2), total=5)
+    assert "not tried again: 0.1 s of the deadline are left" in str(found)
 
 
 def test_a_deadline_that_passes_while_waiting_raises_the_last_error() -> None:

@@ -40,7 +40,7 @@ from ._layers import InnerStream, Layer, TryLayer, through, through_stream, trie
 from ._mask import mask
 from ._messages import AIMessage
 from ._results import result_of
-from ._retry import Budget, Retry, backoff, retry_after, wants_again
+from ._retry import Budget, Retry, backoff, retry_after, wants_again, why_not
 from ._usage import Attempt, Usage
 from .dialects._base import Dialect, request_id
 
@@ -444,9 +444,12 @@ def _wait(plan: Plan, ledger: Ledger, error: ChatModelError, now: float) -> Flow
         return None
     asked = getattr(error, "retry_after", None)
     if asked is not None and asked > retry.patience:
+        error.text += why_not(asked, retry.patience, None)
         return None
     dice: float = yield RANDOM
-    wait = backoff(retry, tried, dice) if asked is None else asked + dice * min(0.25, asked * 0.1)
+    # "0", and a date that is past by our clock, are no leave to ask at once and without end.
+    wait = asked + dice * min(0.25, asked * 0.1) if asked else backoff(retry, tried, dice)
     if ledger.deadline is not None and now + wait >= ledger.deadline:
+        error.text += why_not(asked, retry.patience, ledger.deadline - now)
         return None
     return wait if plan.budget.take() else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeAlias, cast
 
@@ -131,9 +132,23 @@ def retry_after(headers: dict[str, str], wall_clock: float) -> float | None:
     if seconds is not None:
         return max(0.0, seconds)
     try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - wall_clock)
-    except (TypeError, ValueError):
+        return max(0.0, _date(value).timestamp() - wall_clock)
+    except (TypeError, ValueError, OverflowError):
         return None
+
+
+def _date(value: str) -> datetime:
+    """An HTTP date. One whose zone is not said ("-0000") is UTC, not the time of this machine's place."""
+    found = parsedate_to_datetime(value)
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+
+
+def why_not(asked: float | None, most: float, left: float | None) -> str:
+    """What is put behind an error's text when its wait is not made: `left` seconds to the deadline, or `most` to wait."""
+    if left is not None:
+        wants = "" if asked is None else f"the provider asks to wait {asked:g} s, and "
+        return f" (not tried again: {wants}{max(0.0, left):.3g} s of the deadline are left)"
+    return f" (not tried again: the provider asks to wait {asked:g} s, and {most:g} s is the most: with_retry(patience=...))"
 
 
 def _float(value: str | None) -> float | None:
