@@ -159,7 +159,8 @@ class Journal:
             return self._begun_all(asked)
 
     def _begun_all(self, asked: list[tuple[int, bytes]]) -> list[Ended | None]:
-        known = self._known([position for position, _ in asked if position <= self.last])
+        last = self.last
+        known = self._known([position for position, _ in asked if position <= last])
         for position, key in asked:
             # An empty key is that of an adopted line.
             if known.get(position, key) not in (key, b""):
@@ -168,6 +169,10 @@ class Journal:
                     "to go on with it, or another journal (and output) to begin anew",
                     argument="journal",
                 )
+        if not known:
+            self._fresh += asked
+            same = self._same({key for _, key in asked})
+            return [same.get(key) for _, key in asked] if same else [None] * len(asked)
         ended = self._ended(known)
         if len(ended) == len(asked):
             return [ended[position] for position, _ in asked]
@@ -178,7 +183,7 @@ class Journal:
 
     def _same(self, keys: set[bytes]) -> dict[bytes, Ended]:
         """For those that an item with an answer has: that answer."""
-        found = {key: self._answers[key] for key in keys & self._answers.keys()}
+        found = {key: self._answers[key] for key in self._answers.keys() & keys}
         if older := self._keys.find(keys - found.keys()):
             lines = self._ended(older.values())
             found.update({key: lines[position] for key, position in older.items() if position in lines})

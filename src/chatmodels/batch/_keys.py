@@ -8,7 +8,7 @@ were never seen. Runs hold nothing that the journal's other tables do not have: 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from itertools import islice
 
 from ._rows import insert, marks
@@ -40,16 +40,11 @@ class Keys:
         if len(newest) >= NEWEST:
             self._spill()
 
-    def find(self, keys: Collection[bytes]) -> dict[bytes, int]:
+    def find(self, keys: Set[bytes]) -> dict[bytes, int]:
         """For those that an item with an answer has: its position."""
-        found: dict[bytes, int] = {}
-        perhaps: list[bytes] = []
-        for key in keys:
-            at = self._newest.get(key)
-            if at is not None:
-                found[key] = at
-            elif key in self._filter:
-                perhaps.append(key)
+        newest = self._newest
+        found = {key: newest[key] for key in newest.keys() & keys}
+        perhaps = self._filter.members(keys - found.keys())
         while perhaps and self._runs:
             some, perhaps = perhaps[:500], perhaps[500:]
             where = f"run IN ({_list(self._runs)}) AND key IN ({marks(some)})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
 class Bits:
@@ -31,8 +31,8 @@ _LEAST, _LARGEST, _KEYS_A_WORD = 1 << 14, 1 << 22, 4
 
 
 class Filter:
-    """A Bloom filter: True for every key that was added, and for few others. It grows by tables, each of four times the size, so
-    that it takes two to three bytes a key from the first hundred thousand on."""
+    """A Bloom filter: it finds every key that was added, and takes few others for one. It grows by tables, each four times the
+    size, so that it takes two to three bytes a key from the first hundred thousand on."""
 
     def __init__(self) -> None:
         self._tables: list[tuple[array[int], int]] = []
@@ -56,8 +56,15 @@ class Filter:
         self._tables.append((array("Q", bytes(8 * size)), size - 1))
         self._room = size * _KEYS_A_WORD
 
-    def __contains__(self, key: bytes) -> bool:
-        h = hash(key)
-        bits = _TWO_BITS[h & 4095] | _TWO_BITS[(h >> 12) & 4095]
-        at = h >> 24
-        return any([words[at & mask] & bits == bits for words, mask in self._tables])
+    def members(self, keys: Iterable[bytes]) -> list[bytes]:
+        """Those that were added, and perhaps a few more."""
+        found: list[bytes] = []
+        tables = self._tables
+        for key in keys:
+            h = hash(key)
+            bits, at = _TWO_BITS[h & 4095] | _TWO_BITS[(h >> 12) & 4095], h >> 24
+            for words, mask in tables:
+                if words[at & mask] & bits == bits:
+                    found.append(key)
+                    break
+        return found
