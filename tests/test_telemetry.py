@@ -432,19 +432,24 @@ def test_masking_takes_time_in_proportion_to_the_text(evil: str) -> None:
 def test_the_log_holds_each_call(server: Server, tmp_path: Path) -> None:
     book = telemetry.log_to(tmp_path / "calls.db")
     try:
-        chat(server.route(plain()).url, temperature=0.25)([("system", "be brief"), ("user", "Why 100% blue?")])
+        chat(server.route(plain()).url, temperature=0.25)(
+            [("system", "be brief"), ("user", "Why 100% blue? Müßte Strasse")]
+        )
         with pytest.raises(RateLimitError):
             chat(server.route(error(429, f"no {KEY}")).url, extra_headers={"x-key": KEY})("again")
     finally:
         telemetry.log_to(tmp_path / "calls.db", on=False)
     failed, good = book.entries()
-    assert [m.text for m in good.messages] == ["be brief", "Why 100% blue?"]
+    assert [m.text for m in good.messages] == ["be brief", "Why 100% blue? Müßte Strasse"]
     assert (good.asked_model, good.settings.temperature, good.tries) == ("openai:m", 0.25, 1)
     assert good.answer is not None
     assert good.answer.text
     assert (failed.answer, failed.error and failed.error.split(":")[0]) == (None, "RateLimitError")
     assert [e.id for e in book.entries(search="100% BLUE")] == [good.id]
     assert not book.entries(search="10% blue")
+    assert [e.id for e in book.entries(search="MÜSSTE straße")] == [
+        good.id
+    ]  # in any letters: SQLite alone knows A to Z
     book.close()
     assert KEY.encode() not in b"".join(p.read_bytes() for p in tmp_path.iterdir())
     assert (tmp_path / "calls.db").stat().st_mode & 0o077 == 0

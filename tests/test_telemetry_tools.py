@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from chatmodels import ToolMessage, telemetry
+from chatmodels import ChatModel, ToolMessage, telemetry
 from chatmodels.batch import run_batch
 
 from .conftest import World, chat
-from .servers import Server, answer, plain
+from .servers import Server, answer, error, plain
 from .test_telemetry import Exported
 
 pytest.importorskip("opentelemetry.sdk")
@@ -184,3 +184,18 @@ def test_the_type_of_output(server: Server, exported: Exported, settings: dict[s
     exported.on()
     chat(server.route(plain()), **settings)("hi")
     assert exported.spans[0].attributes.get("gen_ai.output.type") == kind
+
+
+def test_a_fallback_is_counted_as_what_it_is(server: Server, exported: Exported) -> None:
+    """Its tokens are not the first model's, which would have another price."""
+    exported.on()
+    other = ChatModel("groq:llama", api_key="k", base_url=server.route(plain()).url)
+    model = chat(server.route(error(500)), model="first", max_retries=0).with_fallback(other)
+    assert model("hi").attempts[-1].provider == "groq"
+    (span,) = exported.spans
+    found = [span, exported.events[0], *exported.metrics["gen_ai.client.token.usage"]]
+    assert {(f.attributes["gen_ai.provider.name"], f.attributes["gen_ai.request.model"]) for f in found} == {
+        ("groq", "llama")
+    }
+    assert span.name == "chat first"
+    assert "server.address" not in exported.metrics["gen_ai.client.operation.duration"][0].attributes

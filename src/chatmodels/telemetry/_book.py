@@ -127,7 +127,7 @@ class CallLog:
             "settings": dumps_text(redacted_data(msgspec.to_builtins(settings))),
             "tools": msgspec.json.encode([t.name for t in seen.call.tools]).decode(),
             "answer": answer,
-            "words": "\n".join([*texts, "" if seen.message is None else seen.message.text]),
+            "words": "\n".join([*texts, "" if seen.message is None else seen.message.text]).casefold(),
         }
         try:
             with self._using() as connection:
@@ -147,7 +147,7 @@ class CallLog:
 
     def entries(self, *, search: str | None = None, limit: int = 20) -> list[Entry]:
         """The newest calls first; with `search`, those whose question or answer holds all of its words."""
-        words = (search or "").split()
+        words = (search or "").casefold().split()
         where = " and ".join(["words like ? escape '\\'"] * len(words)) or "1"
         query = f"select * from calls where {where} order by id desc limit ?"  # noqa: S608  (words are parameters)
         with self._using() as connection:

@@ -65,7 +65,7 @@ class OTel:
     def end(self, seen: Seen) -> None:
         """End it, count, and write the event."""
         span = seen.of.pop(id(self))
-        facts = {**_said(seen.message), **_timed(seen)}
+        facts = {**_common(seen), **_said(seen.message), **_timed(seen)}
         failure = _failure(seen)
         span.set_attributes({**facts, **failure})
         if self.in_span:
@@ -137,13 +137,21 @@ def _histogram(meter: Any, name: str, unit: str, bounds: tuple[float, ...]) -> A
 
 
 def _common(seen: Seen) -> dict[str, Any]:
-    provider = seen.provider
+    """Who was asked: the model of the call, or the one that answered in its place (a fallback, a hedge)."""
+    asked = seen.plan.dialect.provider, seen.call.model
+    provider, model = found = _answering(seen) or asked
     return {
         "gen_ai.operation.name": "chat",
         "gen_ai.provider.name": PROVIDERS.get(provider, provider),
-        "gen_ai.request.model": seen.call.model,
-        **_server(seen.plan),
+        "gen_ai.request.model": model,
+        **(_server(seen.plan) if found == asked else {}),
     }
+
+
+def _answering(seen: Seen) -> tuple[str, str] | None:
+    tries = seen.message.attempts if seen.message is not None and seen.error is None else ()
+    good = next((a for a in reversed(tries) if a.outcome == "ok"), None)
+    return None if good is None or good.provider is None or good.model is None else (good.provider, good.model)
 
 
 def _server(plan: Plan) -> dict[str, Any]:
