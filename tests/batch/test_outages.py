@@ -14,7 +14,7 @@ from chatmodels.batch import run_batch
 from chatmodels.cli import main
 
 from ..conftest import chat
-from ..servers import Exchange, Script, Server, error, plain
+from ..servers import Exchange, Script, Server, error, plain, unanswering_port
 
 ITEMS = [f"item {i}" for i in range(60)]
 
@@ -56,6 +56,15 @@ def test_at_the_start_it_stops_sooner() -> None:
     assert (summary.stopped, summary.done, summary.failed) == ("outage", 0, 0)
     assert "nothing was answered yet" in summary.reason
     assert summary.seconds < 0.9
+
+
+def test_a_network_that_swallows_everything_is_an_outage_too() -> None:
+    with unanswering_port() as port:
+        model = ChatOpenAI(model="gpt-4o-mini", openai_api_key="k", base_url=f"http://127.0.0.1:{port}/v1",
+                           timeout={"connect": 0.05})  # fmt: skip
+        summary = one(model, patience=1.0)
+    assert (summary.stopped, summary.failed) == ("outage", 0)
+    assert "no connection" in summary.reason
 
 
 def test_a_key_that_is_taken_away_in_the_middle(server: Server, tmp_path: Path) -> None:

@@ -27,11 +27,13 @@ from .._errors import (
     BudgetExceeded,
     ChatModelError,
     ConnectError,
+    DeadlineError,
     MissingKeyError,
     NotFoundError,
     OutOfCreditError,
     OverloadedError,
     PermissionDeniedError,
+    ProviderError,
     RateLimitError,
     UsageError,
 )
@@ -373,7 +375,7 @@ class Run:
             self._no_room(entry, error)
         except Exception as error:
             self._full = False
-            self._ready.landed(entry, monotonic(), ok=not isinstance(error, (*REFUSED, UsageError)))
+            self._ready.landed(entry, monotonic(), ok=not (isinstance(error, UsageError) or _unsent(error)))
             self._went_wrong(entry, error, began)
         else:
             self._full = False
@@ -417,12 +419,12 @@ class Run:
             self.stop("fatal", f"every item would fail like item {entry.position}: {type(error).__name__}: {error}")
             return
         verdict: Verdict = "failed"
-        if isinstance(error, (*REFUSED, PermissionDeniedError)):
+        if _unsent(error) or isinstance(error, PermissionDeniedError):
             verdict = self._refused(entry, error, began, now)
         if verdict == "failed":
             self._fail(entry, error, began, now)
         elif verdict == "again" and self.stopped is None:
-            if isinstance(error, REFUSED):
+            if _unsent(error):
                 self.gate.unreachable(now, self.options.patience / 5)
             self._again(entry)
         else:
@@ -430,7 +432,7 @@ class Run:
             self._silent(error, now)
 
     def _fail(self, entry: Entry, error: Exception, began: float, now: float) -> None:
-        if not isinstance(error, REFUSED):
+        if isinstance(error, ProviderError) and not _unsent(error):
             self._outage.over(entry, now)
         self._failed(entry, error, now - began)
         self._in_a_row += 1
@@ -440,11 +442,10 @@ class Run:
 
     def _refused(self, entry: Entry, error: Exception, began: float, now: float) -> Verdict:
         """What becomes of an item that was not answered, and not paid."""
-        known, left = bool(self._answers or self.tally.reused), self._open
+        known, last = bool(self._answers or self.tally.reused), self._open if self._all_read else None
         if not isinstance(error, PermissionDeniedError):
-            last = left if self._all_read else None
             return self._outage.refused(entry, error, began, now, known=known, last=last)
-        return "failed" if known else self._outage.denied(entry, left)
+        return "failed" if known else self._outage.denied(entry, last)
 
     def _again(self, entry: Entry) -> None:
         self._unsafe -= 1
@@ -520,6 +521,11 @@ class Run:
                     self.stop(name, f"{spent:,.6g} of {cap:,.6g} are spent; give a higher {name} to go on")
                 return False
         return True
+
+
+def _unsent(error: Exception) -> bool:
+    """Was the item neither answered nor paid? A connection that was not made in time is one that was not made."""
+    return isinstance(error, REFUSED) or (isinstance(error, DeadlineError) and error.phase == "connect")
 
 
 def _tokens(attempts: tuple[Attempt, ...]) -> int:

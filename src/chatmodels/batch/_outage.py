@@ -43,13 +43,13 @@ class Outage:
         """For how long nothing was answered."""
         return 0.0 if self._since is None else now - self._since
 
-    def denied(self, entry: Entry, left: int) -> Verdict:
+    def denied(self, entry: Entry, last: int | None) -> Verdict:
         """A 403, before anything was answered, may be for what the item says, or for the key as a whole. Each such item is tried
-        twice, and many of them are a reason to stop. `left` items have not ended."""
+        twice, and many of them are a reason to stop. `last`: how many have not ended, where no more come."""
         self._denied += 1
         if self._denied >= DENIED:
             return "stop"
-        return "again" if entry.tries < 2 or left > DENIED - self._denied else "failed"
+        return "again" if entry.tries < 2 or last is None or last > DENIED - self._denied else "failed"
 
     def refused(
         self, entry: Entry, error: Exception, began: float, now: float, *, known: bool, last: int | None
