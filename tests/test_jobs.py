@@ -298,17 +298,14 @@ def test_recorded_jobs_are_read() -> None:
     """States and results of recorded exchanges: each answer decodes, and every count is known."""
     from chatmodels._call import HTTPResponse
     from chatmodels._jobs import read as read_line
-    from chatmodels._jobs_apis import (
-        APIS,
-        GoogleJobs,
-        MistralJobs,
-        OpenAIJobs,
-        _anthropic_line,
-        _anthropic_status,
-        _google_line,
-        _lines,
-        openai_line,
-    )
+    from chatmodels._jobs_anthropic import line_of as anthropic_line
+    from chatmodels._jobs_anthropic import status_of as anthropic_status
+    from chatmodels._jobs_apis import APIS
+    from chatmodels._jobs_google import GoogleJobs
+    from chatmodels._jobs_google import line_of as google_line
+    from chatmodels._jobs_mistral import MistralJobs
+    from chatmodels._jobs_openai import OpenAIJobs, openai_line
+    from chatmodels._jobs_wire import lines_in
 
     read = 0
     for api in ("openai", "anthropic", "google", "mistral"):
@@ -321,18 +318,18 @@ def test_recorded_jobs_are_read() -> None:
             if api == "openai" and body.get("object") == "batch":
                 assert OpenAIJobs()._status(body).state in ("pending", "running", "done", "cancelling", "cancelled")
             elif api == "anthropic" and body.get("type") == "message_batch":
-                assert _anthropic_status(body).total is not None
+                assert anthropic_status(body).total is not None
             elif api == "google":
                 assert GoogleJobs()._status(body).total == 2
                 output = body.get("response") or body["metadata"].get("output") or {}
                 listed = (output.get("inlinedResponses") or {}).get("inlinedResponses") or []
-                lines = [_google_line(n, one) for n, one in enumerate(listed)]
+                lines = [google_line(n, one) for n, one in enumerate(listed)]
             elif api == "mistral":
                 assert MistralJobs()._status(body).state in ("pending", "running", "done")
                 lines = [openai_line(one) for one in body.get("outputs") or []]
             elif "custom_id" in (body.get("text") or ""):
-                line_of = openai_line if api == "openai" else _anthropic_line
-                lines = [line_of(one) for one in _lines(body["text"].encode())]
+                line_of = openai_line if api == "openai" else anthropic_line
+                lines = [line_of(one) for one in lines_in(body["text"].encode())]
             for line in lines:
                 assert isinstance(line.response, HTTPResponse)
                 if b"embedding" in line.response.body:

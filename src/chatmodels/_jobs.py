@@ -1,7 +1,7 @@
 """Providers' own batch APIs as flows: submit many calls at once, at half price, and fetch the answers hours later.
 
-What a provider's API looks like stands in `_jobs_apis.py`. A request that could start a second, paid job is never sent twice
-unless it is sure that the first did not arrive.
+What a provider's API looks like stands in `_jobs_openai.py` and its like. A request that could start a second, paid job is never
+sent twice unless it is sure that the first did not arrive.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import pytest
 import trio
 
 from chatmodels import Budget, ChatModel, UsageError, track_usage
-from chatmodels._jobs_apis import OpenAIJobs
+from chatmodels._jobs_openai import OpenAIJobs
 from chatmodels.batch import BatchSummary, arun_batch, iter_batch, run_batch
 from chatmodels.batch import _provider_job as job_module
 from chatmodels.jobs import Jobs
