@@ -77,6 +77,52 @@ def test_words_without_a_direction_cost_the_hit_and_not_the_answer(server: Serve
     assert model("hi").from_cache
 
 
+def test_many_who_ask_the_same_need_one_vector(world: World, server: Server) -> None:
+    """An embedding is a request too, and costs money."""
+    asked: list[str] = []
+
+    def embed(text: str) -> list[float]:
+        asked.append(text)
+        time.sleep(0.01)
+        return [1.0, float(len(text))]
+
+    route = server.route(plain(after=0.02))
+    world.batch(cached(route, SemanticCache(embed)), ["hi"] * 40)
+    assert (asked, len(route.requests)) == (["hi"], 1)
+
+
+def test_an_embedding_that_fails_for_one_fails_for_those_who_wait_and_is_tried_again(server: Server) -> None:
+    asked: list[str] = []
+
+    async def embed(text: str) -> list[float]:
+        asked.append(text)
+        if len(asked) == 1:
+            raise OSError("no embeddings today")
+        return [1.0]
+
+    store = InMemoryCache()
+    model = cached(server.route(BOTH), SemanticCache(embed, store=store))
+    assert "no embeddings today" in model("hi").warnings[0]
+    store.clear()
+    assert not model("hi").warnings
+    assert asked == ["hi", "hi"]
+
+
+def test_an_embedding_may_ask_the_same_model_the_same(server: Server) -> None:
+    """It does not wait for its own vector."""
+    inside: list[str] = []
+
+    async def embed(text: str) -> list[float]:
+        if len(inside) < 2:
+            inside.append("")
+            inside[0] = (await model.ainvoke(text)).text
+        return [1.0]
+
+    model = cached(server.route(BOTH), SemanticCache(embed))
+    assert model("hi").text == "Bonjour"
+    assert inside[0] == "Bonjour"
+
+
 @contextmanager
 def redis_that_is_silent() -> Generator[tuple[str, list[float]]]:
     """Takes connections, and says nothing: (its address, when it was asked)."""

@@ -6,16 +6,26 @@ Only the words of the last message may differ; all else of the call must be the 
 from __future__ import annotations
 
 import inspect
+import threading
 from array import array
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from contextvars import ContextVar
 from math import isfinite, sqrt
 from operator import mul
 from typing import Any, ClassVar, Self
 
 from .._checks import whole
 from .._errors import UsageError
-from ._base import Cache
+from ._base import Cache, after_fork
 from ._memory import InMemoryCache
+
+#: Questions whose vectors are remembered: those who ask the same at the same time need one, and it may cost money.
+_RECENT = 128
+
+#: Is this code inside an embedding? What it asks waits for no vector: that might be its own.
+_embedding: ContextVar[bool] = ContextVar("chatmodels_embedding", default=False)
 
 
 class SemanticCache(Cache):
@@ -52,6 +62,13 @@ class SemanticCache(Cache):
         self._threshold = float(threshold)
         self._store = InMemoryCache() if store is None else store
         self._most = whole("max_entries", max_entries)
+        self.forked()
+        after_fork(self)
+
+    def forked(self) -> None:
+        """In the child of a fork: who was asked for a vector is not here."""
+        self._lock = threading.Lock()
+        self._vectors: OrderedDict[str, Future[array[float]]] = OrderedDict()
 
     def __repr__(self) -> str:
         return f"SemanticCache(threshold={self._threshold}, store={self._store!r})"
@@ -77,7 +94,7 @@ class SemanticCache(Cache):
 
     def near(self, setting: str, words: str) -> tuple[array[float], bytes | str | None, float]:
         """(the words' vector, the answer to the nearest question if it is near enough, their similarity)."""
-        vector = _unit(self._embed(words))
+        vector = self._vector(words)
         best, key = 0.0, None
         for other, data in self._store.vectors(setting):
             likeness = _cosine(vector, data)
@@ -88,6 +105,30 @@ class SemanticCache(Cache):
     def learn(self, setting: str, key: str, vector: Sequence[float], ttl: float | None) -> None:
         """Remember the question whose answer is kept under the key."""
         self._store.add_vector(setting, key, array("f", vector).tobytes(), self._most, ttl)
+
+    def _vector(self, words: str) -> array[float]:
+        """The embedding of the words with length 1; of many who ask for it at once, one makes it."""
+        if _embedding.get():
+            return _unit(self._embed(words))
+        mine: Future[array[float]] = Future()
+        with self._lock:
+            found = self._vectors.setdefault(words, mine)
+            while len(self._vectors) > _RECENT:
+                self._vectors.popitem(last=False)
+        if found is not mine:
+            return found.result()
+        token = _embedding.set(True)
+        try:
+            vector = _unit(self._embed(words))
+            mine.set_result(vector)
+        except BaseException as error:
+            with self._lock:
+                self._vectors.pop(words, None)
+            mine.set_exception(error)
+            raise
+        finally:
+            _embedding.reset(token)
+        return vector
 
     def _embed(self, words: str) -> Iterable[Any]:
         found = self._embedding(words)
