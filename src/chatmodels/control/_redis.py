@@ -6,9 +6,11 @@ A place has a lease: those of a process that was killed come back when their cal
 from __future__ import annotations
 
 import atexit
+import logging
 import threading
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,10 +24,14 @@ from .._limits_window import Quota
 from .._secret import Hidden
 from ._redis_script import CLOSE, ENTER, LEAVE
 
+log = logging.getLogger("chatmodels")
+
 #: One who waits asks again at least so often, in seconds, and drops out of the line when he has not for `ALIVE`.
 BEAT, ALIVE = 2.0, 10.0
 #: How long a place is kept for a call that has no deadline, in seconds.
 LEASE = 3600.0
+#: How long a server may be silent, in seconds: a call's deadline says which of these.
+PATIENCE = (0.25, 1.0, 5.0)
 #: How much longer than its call's deadline, in seconds: a call ends a little after it.
 MARGIN = 0.5
 
@@ -92,9 +98,9 @@ class RedisLimiter:
         return ticket
 
     def settle(self, ticket: Ticket, used: int | None, *, sent: bool) -> Flow[None]:
-        """Give the place back."""
+        """Give the place back. A server that is not there any more takes no answer away: the place's lease ends by itself."""
         if ticket.inside:
-            yield Ask(self._leave, (ticket, used, sent))
+            yield Ask(self._settle, (ticket, used, sent))
 
     def abandon(self, ticket: Ticket, used: int | None) -> None:
         """Give the place back without waiting for the server, in a thread."""
@@ -106,7 +112,7 @@ class RedisLimiter:
         empty = [q.ready_in(1, now) for q in found.values()]
         wait = max(closed_until - now, *empty, 0.0)
         if wait > 0:
-            yield Ask(self._run, (CLOSE, [int(wait * 1000) + 1]))
+            yield Ask(self._close_quietly, (wait,))
 
     # -- with the server
 
@@ -115,22 +121,33 @@ class RedisLimiter:
         limits = [-1 if n is None else n for n in numbers]
         lease = LEASE if left is None else max(left, 0.0) + MARGIN
         ends = -1 if left is None else max(0, int(left * 1000))
-        return self._run(ENTER, [ticket.name, ticket.need, *limits, int(lease * 1000), int(ALIVE * 1000), ends])
+        arguments = [ticket.name, ticket.need, *limits, int(lease * 1000), int(ALIVE * 1000), ends]
+        return self._run(ENTER, arguments, PATIENCE[-1] if left is None else left)
 
-    def _leave(self, ticket: Ticket, used: int | None, sent: bool) -> None:
+    def _leave(self, ticket: Ticket, used: int | None, sent: bool, most: float = PATIENCE[1]) -> None:
         by = 0 if used is None else used - ticket.need
-        self._run(LEAVE, [ticket.name, ticket.slot, by, 0 if sent else -1])
+        self._run(LEAVE, [ticket.name, ticket.slot, by, 0 if sent else -1], most)
         ticket.inside = ticket.in_line = False
+
+    def _settle(self, ticket: Ticket, used: int | None, sent: bool) -> None:
+        with suppress(ConnectError):  # `abandon` follows, and tries it once more beside the caller
+            self._leave(ticket, used, sent)
 
     def _leave_quietly(self, ticket: Ticket, used: int | None) -> None:
         try:
-            self._leave(ticket, used, True)
-        except ConnectError:
-            return  # the lease ends by itself
+            self._leave(ticket, used, True, PATIENCE[-1])
+        except ConnectError as error:
+            log.warning("a place in the limits was not given back (its lease ends by itself): %s", error)
 
-    def _run(self, script: str, arguments: list[Any]) -> Any:
+    def _close_quietly(self, wait: float) -> None:
         try:
-            return _client(self._url).eval(script, len(self._keys), *self._keys, *arguments)
+            self._run(CLOSE, [int(wait * 1000) + 1])
+        except ConnectError as error:
+            log.warning("other processes were not told to wait %.3g s: %s", wait, error)
+
+    def _run(self, script: str, arguments: list[Any], most: float = PATIENCE[1]) -> Any:
+        try:
+            return _client(self._url, most).eval(script, len(self._keys), *self._keys, *arguments)
         except _library().exceptions.RedisError as error:
             raise ConnectError(
                 f"the limits' Redis server {without_user(str(self._url))} did not answer: {type(error).__name__}",
@@ -162,15 +179,16 @@ def _library() -> Any:
         ) from error
 
 
-_clients: dict[str, Any] = {}
+_clients: dict[tuple[str, float], Any] = {}
 
 
-def _client(url: str) -> Any:
-    """The connections to a server: shared by threads, and made anew by the library after a fork."""
-    found = _clients.get(url)
+def _client(url: str, most: float) -> Any:
+    """The connections to a server that wait for it about so long: shared by threads, and made anew by the library after a fork."""
+    patience = max((one for one in PATIENCE if one <= most), default=PATIENCE[0])
+    found = _clients.get((url, patience))
     if found is None:
-        made = _library().Redis.from_url(str(url), socket_timeout=5, socket_connect_timeout=5)
-        found = _clients.setdefault(url, made)
+        made = _library().Redis.from_url(str(url), socket_timeout=patience, socket_connect_timeout=patience)
+        found = _clients.setdefault((url, patience), made)
     return found
 
 

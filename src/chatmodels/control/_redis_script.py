@@ -81,7 +81,7 @@ if most_inside >= 0 and redis.call('ZCARD', inside) >= most_inside then return {
 redis.call('ZREM', line, id)
 redis.call('ZREM', alive, id)
 redis.call('ZADD', inside, now + lease, id)
-redis.call('PEXPIRE', inside, lease + MINUTE)
+if redis.call('PTTL', inside) < lease + MINUTE then redis.call('PEXPIRE', inside, lease + MINUTE) end
 local slot = math.floor(now / GRAIN)
 redis.call('HINCRBY', used, 'r:' .. slot, 1)
 redis.call('HINCRBY', used, 't:' .. slot, tokens)
