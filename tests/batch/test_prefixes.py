@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
@@ -191,3 +192,40 @@ def test_beginnings() -> None:
 def test_the_option_is_known(server: Server) -> None:
     with pytest.raises(UsageError, match="group_prefixes"):
         run_batch(chat(server.route()), ["a"], group_prefix=True)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_each_comes_out_once_whatever_happens(seed: int) -> None:
+    """Entries come, go, fail and come again at random; time passes; in the end all have been answered, and nothing is kept."""
+    luck, ready = random.Random(seed), Ready()
+    waiting = [entry(at, *luck.choice([(A, B), (A,), (B,), (A, A), ()]), str(at)) for at in range(300)]
+    flying: list[Entry] = []
+    done: list[int] = []
+    now = 0.0
+    while len(done) < 300:
+        now += luck.random() * 0.2
+        for _ in range(luck.randrange(4)):
+            if waiting:
+                ready.append(waiting.pop())
+        while len(flying) < 8:
+            got, wait = ready.take(now, len(flying), 8)
+            if got is None:
+                assert wait > 0
+                assert wait < math.inf or flying or not len(ready)
+                now += wait if not flying and wait < math.inf else 0
+                break
+            flying.append(got)
+        luck.shuffle(flying)
+        for _ in range(luck.randrange(3)):
+            if flying:
+                ended = flying.pop()
+                fine = luck.random() < 0.8
+                ready.landed(ended, now, ok=fine)
+                if fine:
+                    done.append(ended.position)
+                else:
+                    ready.append(ended)
+    assert sorted(done) == list(range(300))
+    assert (len(ready), list(ready)) == (0, [])
+    kept = [v for k, v in vars(ready).items() if k not in ("_known", "_newest", "_grouped") and v]
+    assert kept == [] or kept == [ready._overtaken]

@@ -111,7 +111,7 @@ class Ready:
         first = next(iter(self._line))
         if self._overtaken >= PATIENCE:
             return first
-        enough = self._work() >= most
+        enough = self._work() >= max(1, most)
         if flying and not enough and (scout := self._scout()) is not None:
             return scout
         for one in reversed(self._newest):
