@@ -17,7 +17,7 @@ import pytest
 from chatmodels import ChatOpenAI, OverloadedError, UsageError
 from chatmodels.caches import Cache, InMemoryCache, RedisCache, SemanticCache, SQLiteCache
 
-from .conftest import World, chat
+from .conftest import KEY, World, chat
 from .servers import Server, answer, either, error, plain
 
 BOTH = either("Bon", "jour")
@@ -39,7 +39,7 @@ def test_many_callers_of_a_provider_that_is_down_do_not_wait_for_each_other(worl
     began = time.monotonic()
     found = world.batch(model, ["hi"] * 30, errors="return")
     assert {type(f) for f in found} == {OverloadedError}
-    assert time.monotonic() - began < 0.8
+    assert time.monotonic() - began < 1.2
     assert len(route.requests) == 30
 
 
@@ -149,7 +149,7 @@ def test_a_redis_that_does_not_answer_is_not_waited_for_by_each_call(server: Ser
         model = cached(server.route(BOTH), RedisCache(client))
         began = time.monotonic()
         warnings = [model(f"hi {n}").warnings for n in range(5)]
-        assert time.monotonic() - began < 0.7
+        assert time.monotonic() - began < 1.2
         assert len(asked) == 1
         client.close()
     assert "TimeoutError" in warnings[0][0]
@@ -192,6 +192,21 @@ def test_a_store_that_fails_is_asked_once_by_a_call_and_takes_two_lines_of_a_log
     assert down.asked == 1
     assert [r.getMessage().count("\n") for r in caplog.records] == [0, 0]
     assert all(r.exc_info is None for r in caplog.records)
+
+
+def test_what_a_store_says_shows_no_key(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    password = "canary-pw"
+
+    def embed(text: str) -> list[float]:
+        raise PermissionError(f"401 for {KEY} at redis://:{password}@host")
+
+    with caplog.at_level(logging.DEBUG, "chatmodels"):
+        message = cached(server.route(BOTH), SemanticCache(embed))("hi")
+    assert message.warnings == (
+        "the cache could not be read: PermissionError: 401 for [hidden] at redis://[hidden]@host",
+    )
+    assert "canary-" not in caplog.text
+    assert "in embed" in caplog.text  # where it happened is there, for who asks for it
 
 
 # ---- memory

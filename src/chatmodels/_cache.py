@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
+from traceback import format_tb
 from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 import msgspec
@@ -24,6 +25,7 @@ from ._events import Event
 from ._flow import Ask, Flow
 from ._layers import CACHE, FALLBACK, HEDGE, Inner, InnerStream, Layer, TryLayer
 from ._messages import AIMessage
+from ._secret_looks import ANY
 from ._usage import Attempt
 
 log = logging.getLogger("chatmodels")
@@ -103,11 +105,13 @@ class _Asked:
 
     def trouble(self, doing: str, error: Exception) -> None:
         """The cache failed: the call goes on without it, and says so."""
-        note = f"the cache could not be {doing}: {type(error).__name__}: {error}"
+        said = ANY.sub("[hidden]", str(error))  # of a server's address, of an embedding's provider
+        note = f"the cache could not be {doing}: {type(error).__name__}: {said}"
         if note not in self.notes:
             self.notes.append(note)
             log.warning("%s", note)
-        log.debug("the cache could not be %s", doing, exc_info=True)
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("%s\n%s", note, "".join(format_tb(error.__traceback__)))
 
     def marked(self, message: AIMessage) -> AIMessage:
         provider, model = self.plan.dialect.provider, self.call.model
