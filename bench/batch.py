@@ -1,9 +1,12 @@
-"""What a journalled batch costs: items a second, CPU an item, peak memory, with and without a journal, beside `model.batch`.
+"""What a batch costs, beside the same work through other libraries: a file of prompts in, a file of answers out.
 
-    python bench/batch.py                     # 1,000 to 100,000 items at once, 20,000 of 50 ms
-    python bench/batch.py --items 2000 20000 --slow 5000
+    python bench/setup_envs.py                # once: the environments of the peers (with `ray`)
+    python bench/batch.py --quick             # two minutes: is everything there?
+    python bench/batch.py                     # ten minutes; writes bench/results/batch.json and prints Markdown
+    python bench/batch.py --million           # ours alone, 10^3 to 10^6 items: is memory flat? Eight minutes
 
-Each measurement is a process of its own; the server is another. Prints Markdown.
+Each run is a process of its own in its own environment, pinned to one processor; the server has the other one (Ray has both).
+Rounds take turns; medians. A peer is given fewer items where 100,000 would take it minutes: rates do not depend on it, memory does.
 """
 
 from __future__ import annotations
@@ -13,20 +16,26 @@ import asyncio
 import json
 import multiprocessing
 import os
-import resource
+import platform
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from batchers.files import write_source
+from setup_envs import env_python, make
+
+BENCH = Path(__file__).resolve().parent
+RESULTS = BENCH / "results" / "batch.json"
 BODY = json.dumps(
     {
         "id": "c",
         "object": "chat.completion",
-        "model": "bench",
+        "created": 1,
+        "model": "gpt-4o-mini",
         "choices": [
             {"index": 0, "message": {"role": "assistant", "content": "J'aime programmer."}, "finish_reason": "stop"}
         ],
@@ -34,6 +43,29 @@ BODY = json.dumps(
     }
 ).encode()
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(BODY), BODY)
+
+
+class Who(NamedTuple):
+    """A way to do the work: its module, its environment, and how many items it is given of an instant and of a slow server."""
+
+    module: str
+    env: str
+    told: str
+    instant: int
+    slow: int
+
+
+ALL = (
+    Who("raw", "ours", "raw sockets, nothing read (the ceiling)", 100_000, 20_000),
+    Who("ours", "ours", "chatmodels `run_batch`, journalled", 100_000, 20_000),
+    Who("ours_no_journal", "ours", "chatmodels `run_batch`, no journal", 100_000, 20_000),
+    Who("openai_gather", "openai", "`asyncio.gather` over the openai SDK", 10_000, 5_000),
+    Who("langchain_batch", "langchain", "LangChain `batch` (threads)", 5_000, 5_000),
+    Who("langchain_abatch", "langchain", "LangChain `abatch`", 5_000, 5_000),
+    Who("litellm_batch", "litellm", "LiteLLM `batch_completion` (threads)", 3_000, 3_000),
+    Who("litellm_gather", "litellm", "LiteLLM `acompletion`, gathered", 3_000, 3_000),
+    Who("ray_data", "ray", "Ray Data `map_batches` over the openai SDK", 10_000, 5_000),
+)
 
 
 class Server(asyncio.Protocol):
@@ -61,6 +93,8 @@ class Server(asyncio.Protocol):
 
 
 def serve(after: float, port: Any) -> None:
+    pinned(-1)
+
     async def go() -> None:
         server = await asyncio.get_running_loop().create_server(lambda: Server(after), "127.0.0.1", 0, backlog=2048)
         port.put(server.sockets[0].getsockname()[1])
@@ -69,79 +103,135 @@ def serve(after: float, port: Any) -> None:
     asyncio.run(go())
 
 
-def items(count: int) -> Iterator[dict[str, Any]]:
-    return ({"id": i, "prompt": f"Translate number {i} to French: I love programming."} for i in range(count))
+def pinned(which: int) -> None:
+    """This process on one processor: the first (0) or the last (-1) of those it may use."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[which]})
 
 
-def measured(how: str, port: int, count: int, concurrency: int) -> None:
-    """In a process of its own: one run, its numbers as JSON on standard output."""
-    from chatmodels import ChatOpenAI
-    from chatmodels.batch import run_batch
-
-    model = ChatOpenAI(model="bench", openai_api_key="k", base_url=f"http://127.0.0.1:{port}/v1")
-    model.batch(["warm"] * 50, max_concurrency=concurrency)
-    run_batch(model, ["warm"])
-    with tempfile.TemporaryDirectory() as folder:
-        out, cpu, began = Path(folder) / "out.jsonl", time.process_time(), time.perf_counter()
-        if how == "model.batch":
-            model.batch((item["prompt"] for item in items(count)), max_concurrency=concurrency)
-        else:
-            journal = None if how == "journal" else False
-            summary = run_batch(model, items(count), out=out, journal=journal, max_concurrency=concurrency)
-            assert summary.done == count, summary
-            with out.open("rb") as file:
-                assert sum(1 for _ in file) == count
-        wall, cpu = time.perf_counter() - began, time.process_time() - cpu
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"wall": wall, "cpu": cpu, "peak": peak}))
-
-
-def run(how: str, port: int, count: int, concurrency: int) -> dict[str, float]:
-    words = [sys.executable, __file__, "--one", how, str(port), str(count), str(concurrency)]
-    found = subprocess.run(words, check=True, capture_output=True, text=True, env={**os.environ, "no_proxy": "*"})
-    return json.loads(found.stdout)  # type: ignore[no-any-return]
-
-
-def table(after: float, counts: list[int], concurrency: int, rounds: int) -> None:
+def started(after: float) -> tuple[Any, str]:
     port: Any = multiprocessing.Queue()
     server = multiprocessing.Process(target=serve, args=(after, port), daemon=True)
     server.start()
-    at = port.get()
-    print(f"\nA server that takes {after * 1000:.0f} ms, {concurrency} in flight:\n")
-    print("| items | how | items/s | CPU an item | peak memory | of the ideal | of unjournalled |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
-    for count in counts:
-        found: dict[str, dict[str, float]] = {}
-        for _ in range(rounds):
-            for how in ("no journal", "journal", "model.batch"):
-                one = run(how, at, count, concurrency)
-                if how not in found or one["wall"] < found[how]["wall"]:
-                    found[how] = one
-        for how, one in found.items():
-            ideal = f"{count * after / concurrency / one['wall']:.2f}" if after else "-"
-            share = f"{found['no journal']['wall'] / one['wall']:.2f}"
-            print(
-                f"| {count:,} | {how} | {count / one['wall']:,.0f} | {one['cpu'] / count * 1e6:.0f} µs | {one['peak']:.0f} MB "
-                f"| {ideal} | {share} |",
-                flush=True,
-            )
+    return server, f"http://127.0.0.1:{port.get()}/v1"
+
+
+def run(who: Who, url: str, count: int, concurrency: int) -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as folder:
+        source, out = Path(folder) / "in.jsonl", Path(folder) / "out.jsonl"
+        write_source(source, count)
+        words = [str(env_python(who.env)), str(BENCH / "batchers" / "measure.py"), who.module, url]
+        done = subprocess.run(
+            [*words, str(source), str(out), str(concurrency)], capture_output=True, text=True, check=False,
+            preexec_fn=None if who.module == "ray_data" else lambda: pinned(0), cwd=folder,
+            env={**os.environ, "no_proxy": "*", "LITELLM_LOCAL_MODEL_COST_MAP": "True", "PYTHONPATH": str(BENCH)},
+        )  # fmt: skip
+        if done.returncode:
+            raise SystemExit(f"{who.module}: {done.stderr[-2000:]}")
+        found: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
+        return found | {"items": count, "rate": count / found["seconds"]}
+
+
+def part(
+    after: float, ways: tuple[Who, ...], concurrency: int, rounds: int, share: float
+) -> dict[str, dict[str, float]]:
+    """Every way, in turns; medians."""
+    server, url = started(after)
+    found: dict[str, list[dict[str, float]]] = {who.module: [] for who in ways}
+    for number in range(rounds):
+        for who in ways if number % 2 == 0 else ways[::-1]:
+            began = time.monotonic()
+            one = run(who, url, max(200, int((who.slow if after else who.instant) * share)), concurrency)
+            found[who.module].append(one)
+            told = f"{one['rate']:,.0f} items/s, {time.monotonic() - began:.0f} s"
+            print(f"round {number + 1}, {after * 1000:.0f} ms: {who.told}: {told}", file=sys.stderr, flush=True)
     server.terminate()
+    return {name: {k: statistics.median(r[k] for r in runs) for k in runs[0]} for name, runs in found.items()}
+
+
+def table(found: dict[str, dict[str, float]], after: float, concurrency: int) -> str:
+    """The figures as Markdown."""
+    kind = f"takes {after * 1000:.0f} ms" if after else "answers at once"
+    lines = [f"A server that {kind}; {concurrency} in flight:", ""]
+    lines += [
+        "| | items | items/s | CPU an item | peak memory | of the ideal |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for who in ALL:
+        if who.module not in found:
+            continue
+        one = found[who.module]
+        ideal = f"{one['items'] * after / concurrency / one['seconds']:.2f}" if after else "-"
+        ray = who.module == "ray_data"  # its own processes are many
+        cpu, peak = ("-", "-") if ray else (f"{one['cpu'] / one['items'] * 1e6:.0f} µs", f"{one['peak']:.0f} MB")
+        lines.append(f"| {who.told} | {one['items']:,.0f} | {one['rate']:,.0f} | {cpu} | {peak} | {ideal} |")
+    if not after and {"ours", "ours_no_journal"} <= set(found):
+        share = found["ours"]["rate"] / found["ours_no_journal"]["rate"]
+        lines += ["", f"With the journal, {share:.2f} of the rate without."]
+    return "\n".join(lines)
+
+
+def million(concurrency: int, most: int) -> dict[str, dict[str, float]]:
+    """Ours, journalled, with ten times as many items each time."""
+    server, url = started(0.0)
+    who = next(w for w in ALL if w.module == "ours")
+    found: dict[str, dict[str, float]] = {}
+    for power in range(3, 7):
+        if 10**power <= most:
+            found[f"{10**power:,}"] = run(who, url, 10**power, concurrency)
+            print(f"{10**power:,}: {found[f'{10**power:,}']}", file=sys.stderr, flush=True)
+    server.terminate()
+    return found
+
+
+def grown(found: dict[str, dict[str, float]]) -> str:
+    lines = ["| items, journalled | items/s | CPU an item | peak memory |", "| --- | --- | --- | --- |"]
+    for name, one in found.items():
+        cpu = one["cpu"] / one["items"] * 1e6
+        lines.append(f"| {name} | {one['rate']:,.0f} | {cpu:.0f} µs | {one['peak']:.0f} MB |")
+    return "\n".join(lines)
+
+
+def report(kept: dict[str, Any]) -> str:
+    """All that was measured, as Markdown."""
+    parts = [f"Measured {kept['measured']}, CPython {kept['python']}, {kept['rounds']} rounds, medians."]
+    parts += [table(kept[name], after, kept["concurrency"]) for name, after in (("instant", 0.0), ("slow", 0.05))]
+    if kept.get("million"):
+        parts.append(grown(kept["million"]))
+    return "\n\n".join(parts)
 
 
 def main() -> None:
-    if sys.argv[1:2] == ["--one"]:
-        measured(sys.argv[2], *map(int, sys.argv[3:]))
-        return
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--items", type=int, nargs="*", default=[1_000, 10_000, 100_000])
-    parser.add_argument("--slow", type=int, nargs="*", default=[20_000])
-    parser.add_argument("--concurrency", type=int, default=50)
-    parser.add_argument("--rounds", type=int, default=1, help="the best of so many")
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
+    parser.add_argument(
+        "--quick", action="store_true", help="one round of a twentieth of the items; nothing is written"
+    )
+    parser.add_argument("--million", action="store_true", help="ours alone, 10^3 to 10^6 items; added to the results")
+    parser.add_argument("--most", type=int, default=10**6, help="with --million: up to so many")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--concurrency", type=int, default=100)
+    parser.add_argument("--only", nargs="*", metavar="MODULE", help="these ways only; nothing is written")
     given = parser.parse_args()
-    if given.items:
-        table(0.0, given.items, given.concurrency, given.rounds)
-    if given.slow:
-        table(0.05, given.slow, given.concurrency, given.rounds)
+    make("ours")
+    if given.million:
+        found = million(given.concurrency, given.most)
+        print(grown(found))
+        if RESULTS.exists():
+            RESULTS.write_text(json.dumps(json.loads(RESULTS.read_text()) | {"million": found}, indent=1) + "\n")
+        return
+    ways = tuple(who for who in ALL if not given.only or who.module in given.only)
+    rounds, share = (1, 0.05) if given.quick else (given.rounds, 1.0)
+    kept: dict[str, Any] = {
+        "measured": time.strftime("%Y-%m-%d"), "python": platform.python_version(), "rounds": rounds,
+        "concurrency": given.concurrency,
+        "instant": part(0.0, ways, given.concurrency, rounds, share),
+        "slow": part(0.05, ways, given.concurrency, rounds, share),
+    }  # fmt: skip
+    if not given.quick and not given.only:
+        before = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+        RESULTS.parent.mkdir(exist_ok=True)
+        RESULTS.write_text(json.dumps({**before, **kept}, indent=1) + "\n")
+    print(report(kept))
 
 
 if __name__ == "__main__":

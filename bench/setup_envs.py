@@ -41,6 +41,7 @@ TABLE: dict[str, Env] = {
     "langchain": Env(packages=("langchain-openai",)),
     "litellm": Env(packages=("litellm",)),
     "pydantic-ai": Env(packages=("pydantic-ai-slim[openai]",)),
+    "ray": Env(packages=("ray[data]", "openai")),
     "bare": Env(packages=("urllib3", "aiohttp", "msgspec")),
     "xllamacpp": Env(packages=("xllamacpp",), bare_packages=WEIGHTS),
 }
