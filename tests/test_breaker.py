@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -94,8 +95,14 @@ def test_what_counts() -> None:
         assert not is_failure(error), error
 
 
-@pytest.mark.parametrize("wrong", [{"failures": 0}, {"seconds": 0}])
-def test_wrong_numbers(wrong: dict[str, int]) -> None:
+WRONG: list[dict[str, Any]] = [
+    *({"failures": one} for one in (0, True, 1.5, "3", None)),
+    *({"seconds": one} for one in (0, True, "3", None, float("nan"), float("inf"))),
+]
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=repr)
+def test_wrong_numbers(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=next(iter(wrong))):
         Breaker(**wrong)
 

@@ -199,6 +199,13 @@ def test_an_error_that_ends_the_walk_has_the_first_one(server: Server) -> None:
     assert [a.outcome for a in caught.value.attempts] == ["OverloadedError", "BadRequestError"]
 
 
+def test_an_error_that_ends_a_stream_s_walk_has_the_part_before_it(server: Server) -> None:
+    model = chat(server.route(CUT)).with_fallback(other(server.route(error(400, "too odd"))))
+    with pytest.raises(BadRequestError, match="too odd") as caught:
+        model.stream("hi").until_done()
+    assert caught.value.partial.text == "Bon"
+
+
 def test_a_model_that_cannot_take_the_call_is_passed_over(server: Server) -> None:
     down, up = server.route(error(503)), server.route(either("b"))
     odd = chat(server.route()).with_layer(Refuses())

@@ -515,6 +515,9 @@ def test_wrong_arguments() -> None:
     ):
         with pytest.raises(UsageError):
             model.with_limits(**wrong)
+    for numbers in ({"requests_per_minute": "9"}, {"tokens_per_minute": 0}, {"max_concurrency": 0}):
+        with pytest.raises(UsageError, match=next(iter(numbers))):
+            Limiter(**numbers)  # type: ignore[arg-type]
 
 
 def test_without_the_redis_package_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

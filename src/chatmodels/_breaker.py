@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from ._checks import whole
 from ._errors import ChatModelError, OverloadedError, ProtocolError, RateLimitError, TransportError, UsageError
 
 
@@ -24,10 +25,10 @@ class Breaker(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 30.0
 
     def __post_init__(self) -> None:
-        if self.failures < 1:
-            raise UsageError(f"failures is 1 or more, not {self.failures!r}", argument="failures")
-        if not self.seconds > 0:
-            raise UsageError(f"seconds is a number above 0, not {self.seconds!r}", argument="seconds")
+        whole("failures", self.failures)
+        seconds: object = self.seconds
+        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < float("inf"):
+            raise UsageError(f"seconds is a number above 0, not {seconds!r}", argument="seconds")
 
 
 class BreakerOpen(ChatModelError):

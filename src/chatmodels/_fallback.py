@@ -206,11 +206,16 @@ class _Walk:
     def last(self, error: ChatModelError) -> ChatModelError:
         """The error that ends the walk, with the ones before it."""
         error.attempts = self.attempts
+        if error.partial is None:
+            error.partial = self._newest_part()
         if len(self.errors) > 1:
             error.errors = tuple(self.errors)  # type: ignore[attr-defined]
             if error.__cause__ is None:
                 error.__cause__ = self.errors[0]
         return error
+
+    def _newest_part(self) -> Any:
+        return next((e.partial for e in reversed(self.errors) if e.partial is not None), None)
 
     def failed(self) -> ChatModelError:
         """All have failed: the error that says what each said."""
@@ -224,7 +229,7 @@ class _Walk:
             provider=newest.provider,
             model=newest.model,
             attempts=self.attempts,
-            partial=next((e.partial for e in reversed(self.errors) if e.partial is not None), None),
+            partial=self._newest_part(),
         )
         error.request_id = newest.request_id
         error.__cause__ = self.errors[0]

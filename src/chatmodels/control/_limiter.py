@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Mapping
 from typing import Any
 
+from .._checks import whole_or_none
 from .._flow import Flow
 from .._limits_book import Book, Ticket
 from .._limits_headers import Kind
@@ -32,9 +33,9 @@ class Limiter:
         tokens_per_minute: int | None = None,
         max_concurrency: int | None = None,
     ) -> None:
-        self.requests_per_minute = requests_per_minute
-        self.tokens_per_minute = tokens_per_minute
-        self.max_concurrency = max_concurrency
+        self.requests_per_minute = whole_or_none("requests_per_minute", requests_per_minute)
+        self.tokens_per_minute = whole_or_none("tokens_per_minute", tokens_per_minute)
+        self.max_concurrency = whole_or_none("max_concurrency", max_concurrency)
         self.expected = 0.0
         self._book = self._new_book()
         _all.add(self)
