@@ -59,12 +59,12 @@ ALL = (
     Who("raw", "ours", "raw sockets, nothing read (the ceiling)", 100_000, 20_000),
     Who("ours", "ours", "chatmodels `run_batch`, journalled", 100_000, 20_000),
     Who("ours_no_journal", "ours", "chatmodels `run_batch`, no journal", 100_000, 20_000),
-    Who("openai_gather", "openai", "`asyncio.gather` over the openai SDK", 10_000, 5_000),
-    Who("langchain_batch", "langchain", "LangChain `batch` (threads)", 5_000, 5_000),
-    Who("langchain_abatch", "langchain", "LangChain `abatch`", 5_000, 5_000),
-    Who("litellm_batch", "litellm", "LiteLLM `batch_completion` (threads)", 3_000, 3_000),
-    Who("litellm_gather", "litellm", "LiteLLM `acompletion`, gathered", 3_000, 3_000),
-    Who("ray_data", "ray", "Ray Data `map_batches` over the openai SDK", 10_000, 5_000),
+    Who("openai_gather", "openai", "`asyncio.gather` over the openai SDK", 5_000, 3_000),
+    Who("langchain_batch", "langchain", "LangChain `batch` (threads)", 3_000, 3_000),
+    Who("langchain_abatch", "langchain", "LangChain `abatch`", 2_000, 2_000),
+    Who("litellm_batch", "litellm", "LiteLLM `batch_completion` (threads)", 1_500, 1_500),
+    Who("litellm_gather", "litellm", "LiteLLM `acompletion`, gathered", 1_500, 1_500),
+    Who("ray_data", "ray", "Ray Data `map_batches` over the openai SDK", 5_000, 3_000),
 )
 
 
