@@ -19,7 +19,7 @@ import msgspec
 from .._errors import UsageError
 from ._journal_file import damaged, opened, speaking, sum_of
 from ._keys import Keys
-from ._rows import insert
+from ._rows import insert, select
 
 
 class Ended(NamedTuple):
@@ -191,21 +191,17 @@ class Journal:
 
     def _known(self, positions: list[int]) -> dict[int, bytes]:
         """The keys of those that have one."""
-        return dict(self._rows("SELECT position, CAST(key AS BLOB) FROM items WHERE position IN", positions))
+        return dict(select(self._db, "SELECT position, CAST(key AS BLOB) FROM items WHERE position IN", positions))
 
     def _ended(self, positions: Iterable[int]) -> dict[int, Ended]:
         found: dict[int, Ended] = {}
-        for position, line, ok, checksum in self._rows(
-            "SELECT position, CAST(line AS BLOB), ok, sum FROM lines WHERE position IN", list(positions)
+        for position, line, ok, checksum in select(
+            self._db, "SELECT position, CAST(line AS BLOB), ok, sum FROM lines WHERE position IN", list(positions)
         ):
             if checksum is not None and sum_of(position, line) != checksum:
                 raise damaged(self.path, f"the answer of item {position} is not what was written")
             found[position] = Ended(position, line, bool(ok))
         return found
-
-    def _rows(self, question: str, positions: list[int]) -> Iterator[Any]:
-        for at in range(0, len(positions), 500):
-            yield from self._db.execute(f"{question} ({','.join(map(str, positions[at : at + 500]))})")
 
     def write(self, ended: list[Ended], tokens: int = 0, cost: float = 0.0) -> None:
         """Note what has begun since the last time, these ends, and what their calls took. On the disk when it returns, or with the

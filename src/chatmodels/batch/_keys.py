@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Set
 from itertools import islice
 
-from ._rows import insert, marks
+from ._rows import insert, select
 from ._sets import Bits, Filter
 
 #: Keys in memory, and in a run of the first level. So many runs of one level become one of the next, up to the highest: merging
@@ -45,10 +45,9 @@ class Keys:
         newest = self._newest
         found = {key: newest[key] for key in newest.keys() & keys}
         perhaps = self._filter.members(keys - found.keys())
-        while perhaps and self._runs:
-            some, perhaps = perhaps[:500], perhaps[500:]
-            where = f"run IN ({_list(self._runs)}) AND key IN ({marks(some)})"
-            found.update(self._db.execute(f"SELECT key, position FROM sorted WHERE {where}", some))  # noqa: S608  (numbers)
+        if perhaps and self._runs:
+            runs = f"SELECT key, position FROM sorted WHERE run IN ({_list(self._runs)})"  # noqa: S608  (numbers)
+            found.update(select(self._db, f"{runs} AND key IN", perhaps))
         return found
 
     def _read(self) -> None:
@@ -71,8 +70,7 @@ class Keys:
                 self._take(missing)
 
     def _take(self, positions: list[int]) -> None:
-        question = f"SELECT key, position FROM items WHERE position IN ({_list(positions)})"  # noqa: S608  (numbers)
-        rows: list[tuple[bytes, int]] = self._db.execute(question).fetchall()
+        rows = list(select(self._db, "SELECT key, position FROM items WHERE position IN", positions))
         seen = self.find({key for key, _ in rows})
         self.add_all({key: position for key, position in rows if key not in seen})
 

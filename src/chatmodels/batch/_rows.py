@@ -7,7 +7,7 @@ the row itself; one statement for 64 rows does so once.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -24,9 +24,13 @@ def insert(db: sqlite3.Connection, statement: str, width: int, values: list[Any]
             at += step
 
 
-def marks(values: Sequence[Any]) -> str:
-    """So many question marks."""
-    return ",".join("?" * len(values))
+def select(db: sqlite3.Connection, question: str, values: Sequence[Any]) -> Iterator[Any]:
+    """The rows that `question` ("SELECT a FROM t WHERE b IN") finds for all values. In few texts: each is compiled, and kept."""
+    at = 0
+    for size in _SIZES:
+        while len(values) - at >= size:
+            yield from db.execute(f"{question} {_for('', size, 1)}", values[at : at + size])
+            at += size
 
 
 @cache
