@@ -47,6 +47,11 @@ def batch_parser() -> argparse.ArgumentParser:
     made.add_argument("--no-journal", action="store_true", help="keep none: a crash loses what is not written yet")
     made.add_argument("--ordered", action="store_true", help="lines in the order of the items")
     made.add_argument("--max-concurrency", type=int, default=50, metavar="N", help="calls in flight (default: 50)")
+    made.add_argument(
+        "--no-group-prefixes",
+        action="store_true",
+        help="items in line as they come, also where some share a long beginning",
+    )
     made.add_argument("--requests-per-minute", type=int, metavar="N", help="at most so many calls a minute")
     made.add_argument("--tokens-per-minute", type=int, metavar="N", help="at most so many tokens a minute")
     made.add_argument("--max-cost", type=float, metavar="DOLLARS", help="stop when so much is spent")
@@ -89,6 +94,7 @@ def batch(given: argparse.Namespace) -> int:
     if given.no_journal and given.journal:
         raise UsageError("--journal and --no-journal exclude each other", argument="--journal")
     calls["engine"] = _engine(given)
+    calls["group_prefixes"] = not given.no_group_prefixes
     calls.update(_via(given))
     summary = run_batch(
         model,
