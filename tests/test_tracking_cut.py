@@ -14,7 +14,7 @@ from chatmodels.callbacks import get_openai_callback
 from chatmodels.prices import Price, Prices, cost_of
 
 from .conftest import chat
-from .servers import Route, Server, answer, plain, silent, sse
+from .servers import Route, Server, answer, events, plain, silent, sse
 
 TABLE = Prices({"claude-x": Price(input=1.0, output=10.0)})
 
@@ -127,3 +127,19 @@ def test_cached_and_reasoning_tokens_under_the_names_of_the_callback(server: Ser
         chat(route)("hi")
     assert (cb.prompt_tokens, cb.completion_tokens, cb.prompt_tokens_cached, cb.reasoning_tokens) == (100, 50, 80, 30)
     assert cb.total_cost == pytest.approx((20 * 0.15 + 80 * 0.075 + 50 * 0.60) / 1e6)
+
+
+def test_a_stream_that_a_handler_ends_is_booked(server: Server) -> None:
+    """What was sent is paid for, whoever raises then."""
+
+    class Handler:
+        raise_error = True
+
+        def on_llm_new_token(self, token: str, **kw: Any) -> None:
+            raise LookupError("enough")
+
+    model = chat(server.route(sse(events("one two three", "four"))), callbacks=[Handler()])
+    with track_usage() as used, pytest.raises(LookupError):
+        list(model.stream("hi"))
+    assert (used.calls, used.tries, used.usage.estimated) == (1, 1, True)
+    assert (used.usage.input_tokens or 0) > 0

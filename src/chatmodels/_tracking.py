@@ -193,7 +193,7 @@ class Tracked(Layer):
         except ChatModelError as error:
             self.tracker.book(call, plan, error.partial, error, left=False)
             raise
-        except GeneratorExit:  # cancelled: what was sent is paid for
+        except (GeneratorExit, Exception):  # cancelled, or a handler raised: what was sent is paid for
             self.tracker.book(call, plan, None, None, left=True)
             raise
         self.tracker.book(call, plan, message, None, left=False)
@@ -206,7 +206,7 @@ class Tracked(Layer):
         except ChatModelError as error:
             self.tracker.book(call, plan, state.message(), error, left=False)
             raise
-        except GeneratorExit:
+        except (GeneratorExit, Exception):
             self.tracker.book(call, plan, state.message(), None, left=True)
             raise
         self.tracker.book(call, plan, state.message(), None, left=state.left)
