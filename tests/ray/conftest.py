@@ -97,7 +97,14 @@ def cluster() -> Iterator[str]:
     ray = pytest.importorskip("ray")
     data = pytest.importorskip("ray.data")
     os.environ["OPENAI_API_KEY"] = "sk-from-the-environment"
-    ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.init(
+        address="local",
+        num_cpus=3,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="ERROR",
+        object_store_memory=80_000_000,
+    )
     data.DataContext.get_current().enable_progress_bars = False
     yield ray.get_runtime_context().gcs_address
     ray.shutdown()

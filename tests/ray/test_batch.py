@@ -25,7 +25,7 @@ import pyarrow.parquet
 import ray
 import ray.data
 
-from chatmodels import ChatModel, UsageError
+from chatmodels import ChatModel, ChatModelError, UsageError
 from chatmodels.batch import aiter_batch, iter_batch, run_batch
 from chatmodels.ray import RayEngine, RayLimiter
 from chatmodels.ray._book import Book
@@ -232,6 +232,76 @@ def test_items_of_all_kinds(server: Counting, tmp_path: Path) -> None:
     run_batch(chat(server), ray.data.from_items(rows), out=tmp_path / "data.jsonl", engine=engine)
     assert same(from_parts, lines(tmp_path / "data.jsonl"))
     assert [one["metadata"] for one in lines(tmp_path / "data.jsonl")] == [{"page": n} for n in range(12)]
+
+
+_DATASET = """
+import re, sys, threading
+from pathlib import Path
+import ray
+import ray.data
+from chatmodels import ChatModel
+from chatmodels.batch import run_batch
+from chatmodels.ray import RayEngine
+
+def memory():  # what this process alone has
+    return sum(int(n) for n in re.findall(r"Private_(?:Clean|Dirty): +([0-9]+)", Path("/proc/self/smaps_rollup").read_text()))
+
+def long(batch):
+    return {"id": batch["id"], "prompt": [f"q{n} " + "x" * 200_000 for n in batch["id"]]}
+
+def watch():
+    while not done.wait(0.1):
+        most.append(memory() - before)
+
+url, out, address = sys.argv[1:]
+ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+rows = ray.data.range(500, override_num_blocks=50).map_batches(long)
+before, most, done = memory(), [0], threading.Event()
+threading.Thread(target=watch, daemon=True).start()
+model = ChatModel("openai:m", base_url=url, api_key="k").with_retry(attempts=1)
+ended = run_batch(model, rows, out=out, engine=RayEngine(workers=4, shard_size=20))
+done.set()
+print(ended.done, max(most))
+"""
+
+
+def test_a_dataset_larger_than_the_memory_for_it(server: Counting, tmp_path: Path, cluster: str) -> None:
+    """100 MB through an object store of 80 MB; workers leave it a processor, though they were told to take all."""
+    command = [sys.executable, "-c", _DATASET, server.url, str(tmp_path / "out.jsonl"), cluster]
+    ended = subprocess.run(command, check=True, capture_output=True, text=True, timeout=110)
+    done, most = (int(word) for word in ended.stdout.split())
+    assert done == 500
+    assert [one["id"] for one in lines(tmp_path / "out.jsonl")] == list(range(500))
+    assert most < 60_000  # KiB: some shards on their way, whatever the length
+    with pytest.raises(UsageError, match=r"num_cpus=0\.1"):
+        run_batch(chat(server), ray.data.range(3).map_batches(_texts), out=tmp_path / "more.jsonl",
+                  engine=RayEngine(num_cpus=3))  # fmt: skip
+
+
+def _texts(batch: dict[str, Any]) -> dict[str, Any]:
+    return {"prompt": [f"q{n}" for n in batch["id"]]}
+
+
+def test_a_folder_that_only_the_driver_sees(server: Counting, tmp_path: Path) -> None:
+    here = os.open(tmp_path, os.O_RDONLY)
+    try:
+        with pytest.raises(UsageError, match="file system that all machines share"):
+            run_batch(chat(server), some(20), out=f"/dev/fd/{here}/out.jsonl", engine=RayEngine(workers=1))
+        assert not server.asked
+        summary = run_batch(chat(server), some(20), out=tmp_path / "out.jsonl", engine=RayEngine(workers=1))
+    finally:
+        os.close(here)
+    assert summary.done == 20  # nothing was lost by it
+    # a journal that has gone is no batch with fewer lines
+    (tmp_path / "out.jsonl").unlink()
+    gone = next((tmp_path / "out.jsonl.journal" / "shards").glob("*/00000001.sqlite"))
+    gone.rename(tmp_path / "kept")
+    with pytest.raises(ChatModelError, match="has 0 of the"):
+        run_batch(chat(server), some(20), out=tmp_path / "out.jsonl", engine=RayEngine(workers=1))
+    (tmp_path / "kept").rename(gone)
+    assert run_batch(chat(server), some(20), out=tmp_path / "out.jsonl", engine=RayEngine(workers=1)).reused == 20
+    assert [one["id"] for one in lines(tmp_path / "out.jsonl")] == [f"i{n}" for n in range(20)]
+    assert set(server.asked.values()) == {1}
 
 
 def test_the_local_engine_on_workers(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""On a real local Ray cluster: rows answered, limits shared, a worker killed in the middle, a run taken up again."""
+"""On a real local Ray cluster: rows answered, limits shared, a worker killed in the middle, answers taken from a journal."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ pytest.importorskip("pyarrow")
 import ray
 import ray.data
 
-from chatmodels import AuthenticationError, ChatModel, UsageError
-from chatmodels.ray import RayLimiter, map_messages, run_ray
+from chatmodels import ChatModel, UsageError
+from chatmodels.ray import RayLimiter, map_messages
 from chatmodels.ray._journal import BlockJournal
 
 from .conftest import Counting
@@ -75,39 +75,30 @@ def test_one_limit_holds_for_all_workers(server: Counting) -> None:
     assert limiter.state() == {"running": 0, "waiting": 0}
 
 
-def lines(out: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for part in sorted((out / "answers").iterdir()) for line in part.read_text().splitlines()]
-
-
 def test_a_worker_that_is_killed_costs_no_more_than_what_was_under_way(server: Counting, tmp_path: Path) -> None:
     server.reset(takes=0.05)
-    source = tmp_path / "items.jsonl"
-    source.write_text("".join(json.dumps({"id": n, "messages": f"q{n}"}) + "\n" for n in range(200)))
+    rows = ray.data.from_items([{"id": n, "messages": f"q{n}"} for n in range(100)], override_num_blocks=4)
+    options: dict[str, Any] = {"batch_size": 25, "max_concurrency": 5, "workers": 1, "journal": tmp_path / "journal"}
     killed: list[int] = []
 
     def kill() -> None:
         while not killed:
-            if sum(server.asked.values()) >= 40:
-                victims = [pid for pid in workers() if pid not in killed]
-                if victims:
-                    os.kill(victims[0], signal.SIGKILL)
-                    killed.append(victims[0])
+            if sum(server.asked.values()) >= 40 and (victims := workers()):
+                os.kill(victims[0], signal.SIGKILL)
+                killed.append(victims[0])
             time.sleep(0.01)
 
     thread = threading.Thread(target=kill, daemon=True)
     thread.start()
-    run = run_ray(chat(server), source, tmp_path / "out", shard_size=25, max_concurrency=5, workers=2)
+    found = {row["id"]: row["answer"] for row in map_messages(rows, chat(server), **options).take_all()}
     thread.join(10)
     assert killed
-    assert (run.rows, run.succeeded, run.failed) == (200, 200, 0)
-    assert [row["id"] for row in lines(tmp_path / "out")] == list(range(200))
-    assert all(row["answer"] == f"answer to q{row['id']}" for row in lines(tmp_path / "out"))
-    assert set(server.asked) == {f"q{n}" for n in range(200)}
-    assert sum(server.asked.values()) <= 200 + 5  # what the killed worker had under way
-    # the same command has nothing left to do
-    again = run_ray(chat(server), source, tmp_path / "out", shard_size=25, max_concurrency=5, workers=2)
-    assert (again.rows, again.input_tokens) == (200, 600)
-    assert sum(server.asked.values()) <= 200 + 5
+    assert found == {n: f"answer to q{n}" for n in range(100)}
+    assert sum(server.asked.values()) <= 100 + 5  # what the killed worker had under way
+    # a second run meets the same blocks again
+    server.reset()
+    assert map_messages(rows, chat(server), **options).count() == 100
+    assert not server.asked
 
 
 def workers() -> list[int]:
@@ -119,32 +110,17 @@ def workers() -> list[int]:
                 command = (entry / "cmdline").read_bytes()
             except OSError:
                 continue
-            if command.startswith(b"ray::") and b"ShardWorker" in command:
+            if command.startswith(b"ray::") and b"MapBatches(Worker)" in command:
                 found.append(int(entry.name))
     return sorted(found)
 
 
-def test_failed_rows_are_tried_again_and_only_they(server: Counting, tmp_path: Path) -> None:
-    server.refuses = {"q1", "q5"}
-    rows = [{"messages": f"q{n}"} for n in range(8)]
-    first = run_ray(chat(server), rows, tmp_path / "out", shard_size=4, workers=1)
-    assert (first.succeeded, first.failed) == (6, 2)
-    server.reset()
-    second = run_ray(chat(server), rows, tmp_path / "out", shard_size=4, workers=1)
-    assert (second.succeeded, second.failed) == (8, 0)
-    assert server.asked == {"q1": 1, "q5": 1}
-    with pytest.raises(UsageError, match="other rows"):
-        run_ray(chat(server), rows[:3], tmp_path / "out", shard_size=4, workers=1)
-    with pytest.raises(UsageError, match="shard_size"):
-        run_ray(chat(server), rows, tmp_path / "out", shard_size=5, workers=1)
-
-
-def test_a_wrong_key_ends_it_at_once(server: Counting, tmp_path: Path) -> None:
+def test_a_wrong_key_ends_it_at_once(server: Counting) -> None:
     server.status = 401
-    rows = [{"messages": f"q{n}"} for n in range(200)]
-    with pytest.raises(AuthenticationError):
-        run_ray(chat(server), rows, tmp_path / "out", shard_size=50, max_concurrency=2, workers=1)
-    assert sum(server.asked.values()) <= 20  # of 200: a few for each shard that a worker began
+    rows = ray.data.from_items([{"messages": f"q{n}"} for n in range(200)])
+    with pytest.raises(Exception, match="AuthenticationError"):
+        map_messages(rows, chat(server), batch_size=50, max_concurrency=2, workers=1).take_all()
+    assert sum(server.asked.values()) <= 20
 
 
 def test_the_local_engine_on_workers() -> None:

@@ -11,6 +11,5 @@ Extra: `ray`. Nothing here is loaded before it is used, and importing this modul
 from ._engine import RayEngine
 from ._limiter import RayLimiter
 from ._map import map_messages
-from ._run import RayRun, run_ray
 
-__all__ = ["RayEngine", "RayLimiter", "RayRun", "map_messages", "run_ray"]
+__all__ = ["RayEngine", "RayLimiter", "map_messages"]

@@ -5,6 +5,7 @@ Knows no cluster.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from .._errors import UsageError
 from .._json import encode
 from ..batch._journal import Ended, Journal
 from ..batch._tally import KEPT, Tally
+from ._worker import ShardEnd, mark_of
 
 
 class Counts(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -31,13 +33,16 @@ class Counts(msgspec.Struct, kw_only=True, omit_defaults=True):
     errors: dict[str, int] = {}
     tokens: int = 0
     spent: float = 0.0
+    #: What the cost leaves out, because it has no price.
+    omits: tuple[str, ...] = ()
 
 
 class Settled(msgspec.Struct, frozen=True):
-    """What must stay the same for a folder to go on."""
+    """What must stay the same for a folder to go on. By `id` a worker knows that it sees the same folder as the driver."""
 
     shard_size: int
     version: int = 1
+    id: str = ""
 
 
 class Book:
@@ -59,7 +64,7 @@ class Book:
 
     def shard_size(self, asked: int | None, made: int) -> int:
         """What the folder was begun with, else `asked`, else `made`. Another one than it was begun with is a UsageError."""
-        path = self.folder / "batch.json"
+        path = mark_of(self.folder)
         if path.exists():
             before = msgspec.json.decode(path.read_bytes(), type=Settled).shard_size
             if asked is not None and asked != before:
@@ -69,9 +74,14 @@ class Book:
                 )
             return before
         beside = path.with_suffix(".new")
-        beside.write_bytes(encode(Settled(asked or made)))
+        beside.write_bytes(encode(Settled(asked or made, id=os.urandom(8).hex())))
         beside.replace(path)
         return asked or made
+
+    @property
+    def mark(self) -> bytes:
+        """What only this folder has in it, from `shard_size` on."""
+        return mark_of(self.folder).read_bytes()
 
     def end(self, number: int, counts: Counts) -> None:
         """The shard has ended, and every item of it has its line."""
@@ -86,12 +96,12 @@ class Book:
         self._journal.close()
 
 
-def counts_of(tally: Tally, items: int, digest: str, tokens: int, spent: float) -> Counts:
+def counts_of(tally: Tally, items: int, digest: str, end: ShardEnd) -> Counts:
     """The numbers of a shard that has just ended."""
     return Counts(
         items=items, digest=digest, done=tally.done, failed=tally.failed, cut=tally.cut, coalesced=tally.coalesced,
         input_tokens=tally.input_tokens, output_tokens=tally.output_tokens, cost=tally.cost, errors=tally.errors,
-        tokens=tokens, spent=spent,
+        tokens=end.tokens, spent=end.cost, omits=end.omits,
     )  # fmt: skip
 
 

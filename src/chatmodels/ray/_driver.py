@@ -51,7 +51,7 @@ class Driver:
         self._ended: dict[int, bool] = {}
         self._written = 0
         self._last = -1
-        self._all_read = self._tight = False
+        self._all_read = self._tight = self._broken = False
         self._in_a_row = self._stillborn = 0
         self._waits_since = monotonic()
         self.read = 0
@@ -80,6 +80,10 @@ class Driver:
                     interrupted = error
                     sys.stderr.write("\nno more calls are sent; those in flight may end (Ctrl-C again: now)\n")
                     self.stop("interrupted", "by Ctrl-C; the same command goes on with the rest")
+        except Exception as error:  # the disk, or a journal that is gone: the output is left as it is
+            self._broken = True
+            self.stopped, self.reason = "error", str(error)
+            raise
         finally:
             self._pool.close()
             self._close()
@@ -117,6 +121,7 @@ class Driver:
             shown.reused += now.reused
             shown.in_flight += now.in_flight
             shown.new_tokens += now.new_tokens
+            self.omits.update(now.omits)  # a worker that is lost says them no more
             if now.cost is not None:
                 shown.cost = (shown.cost or 0.0) + now.cost
         self._progress.soon(shown)
@@ -183,6 +188,7 @@ class Driver:
             )
         if grown or (self._retry_failed and counts.failed):
             return False
+        self.omits.update(counts.omits)
         if self._whole_report:
             add_tally(self.tally, self._read_again(shard.number, reused=True))
         else:
@@ -277,8 +283,10 @@ class Driver:
     def _whole(self, shard: Shard, tally: Tally, end: ShardEnd) -> None:
         del self._open[shard.number]
         add_tally(self.tally, tally)
+        if not path_of(self._folder, shard.number).exists():
+            raise self._gone(shard.number, 0, len(shard.items))
         self._measure(shard.number, reused=shard.number not in self._new and tally.called == 0)
-        self._book.end(shard.number, counts_of(tally, len(shard.items), shard.digest, end.tokens, end.cost))
+        self._book.end(shard.number, counts_of(tally, len(shard.items), shard.digest, end))
         self._written_out(shard.number, fresh=True)
 
     def _at_cap(self, member: Member, shard: Shard) -> None:
@@ -302,13 +310,28 @@ class Driver:
 
     def _written_out(self, number: int, *, fresh: bool) -> None:
         if not self._output.in_order:
-            self._output.ended(number, lines_of(path_of(self._folder, number)), fresh=fresh)
+            self._output.ended(number, self._all_lines(number), fresh=fresh)
             return
         self._ended[number] = fresh
         while self._written in self._ended:
             found = self._ended.pop(self._written)
-            self._output.ended(self._written, lines_of(path_of(self._folder, self._written)), fresh=found)
+            self._output.ended(self._written, self._all_lines(self._written), fresh=found)
             self._written += 1
+
+    def _all_lines(self, number: int) -> Iterator[bytes]:
+        """Of a shard that has ended. An error where some are missing: no line is ever lost in silence."""
+        found, expected = 0, self._book.counts[number].items
+        for line in lines_of(path_of(self._folder, number)):
+            found += 1
+            yield line
+        if found != expected:
+            raise self._gone(number, found, expected)
+
+    def _gone(self, number: int, found: int, expected: int) -> ChatModelError:
+        return ChatModelError(
+            f"{path_of(self._folder, number)} has {found} of the {expected} lines of shard {number}, which has ended: the journal "
+            "was moved or damaged, or is not on a file system that all machines share. Bring it back and the same call goes on"
+        )
 
     def _close(self) -> None:
         """What was answered of shards that have not ended is counted, and goes out too, where all lines share a file."""
@@ -317,7 +340,7 @@ class Driver:
                 self._recover(number)
                 tally = self._read_again(number, reused=number not in self._new)
             add_tally(self.tally, tally)
-        if self._output.in_order:
+        if self._output.in_order and not self._broken:
             for number in range(self._written, max(self._last, *self._book.counts, -1) + 1):
                 self._recover(number)
                 self._output.ended(number, lines_of(path_of(self._folder, number)), fresh=False)

@@ -33,7 +33,7 @@ from ._limiter import RayLimiter
 from ._output import OneFile, Output, Parts, is_folder
 from ._pool import Pool, actor_class
 from ._purse import Purse
-from ._shards import count_in, cut, shorter, size_for, source_of
+from ._shards import count_in, cut, is_dataset, shorter, size_for, source_of
 from ._worker import Work
 
 
@@ -75,11 +75,12 @@ class RayEngine:
             f"RayEngine(workers={self.workers}, shard_size={self.shard_size}, max_concurrency={self.max_concurrency})"
         )
 
-    def per_worker(self, max_concurrency: int) -> tuple[int, int]:
-        """How many workers there are, and how many calls each has in flight."""
+    def per_worker(self, max_concurrency: int, room: int | None = None) -> tuple[int, int]:
+        """How many workers there are, at most `room`, and how many calls each has in flight."""
+        workers = self.workers if room is None else min(self.workers, room)
         if self.max_concurrency is not None:
-            return self.workers, self.max_concurrency
-        workers = min(self.workers, max_concurrency)
+            return workers, self.max_concurrency
+        workers = min(workers, max_concurrency)
         return workers, max_concurrency // workers
 
 
@@ -100,7 +101,7 @@ class _Batch:
         max_concurrency: int = 50, progress: bool = False, report: Any = None, max_cost: float | None = None,
         max_tokens: int | None = None, prices: Any = None, retry_failed: bool = False, patience: float = 300.0,
         stop_after: int | None = 100, adaptive: bool = True, system: str | None = None, format: str | None = None,
-        metrics: Any = None, **of_jobs: Any,
+        metrics: Any = None, group_prefixes: bool = True, **of_jobs: Any,
     ) -> None:  # fmt: skip
         _check_no_jobs(of_jobs)
         del ordered  # lines are in order here, whether that was asked for or not
@@ -113,6 +114,7 @@ class _Batch:
         self.progress = checked_progress(progress)
         self.engine, self.items, self.retry_failed = engine, items, retry_failed
         self.max_cost, self.max_tokens = max_cost, max_tokens
+        self.max_concurrency = max_concurrency
         self.workers, concurrency = engine.per_worker(max_concurrency)
         self.here, attempts = _here(model)
         price_of(self.here, prices, needed=max_cost is not None)
@@ -127,6 +129,7 @@ class _Batch:
             label=f"{self.here.provider}:{self.here.model}", fingerprint=_fingerprint(self.here, system),
             folder=str(self.folder.absolute()), limiter=engine.limiter, max_concurrency=concurrency, adaptive=adaptive,
             patience=patience, stop_after=stop_after, system=system, prices=prices,
+            group_prefixes=group_prefixes,
         )  # fmt: skip
         _check_travels(self.work)
         self.metrics = metrics_of(metrics, self.here.provider, self.here.model)
@@ -137,6 +140,7 @@ class _Batch:
         book = Book(self.folder, self.work.label, self.work.fingerprint)
         try:
             size = book.shard_size(self.engine.shard_size, size_for(self.items, self.workers))
+            self.work.mark = book.mark
             begun = (self.folder / "shards").exists()
             output: Output = (Parts if self.parts else OneFile)(self.out, begun=begun)
             purse = Purse(self.max_cost, self.max_tokens)
@@ -160,7 +164,7 @@ class _Batch:
     def _driver(self, book: Book, output: Output, purse: Purse, size: int) -> Driver:
         ended = {number: counts.items for number, counts in book.counts.items()}
         beside = apart(self.here) if isinstance(self.work.model, ChatModel) else None
-        pool = Pool(self.work, beside, self.workers, self.engine.ray_options, self._connect)
+        pool = self._pool = Pool(self.work, beside, self.workers, self.engine.ray_options, self._connect)
         tally = Tally(count_in(self.items) if self.progress or self.metrics else None)
         tally.metrics = self.metrics
         return Driver(
@@ -176,6 +180,8 @@ class _Batch:
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
             ray.init(address=self.engine.address, include_dashboard=None if self.engine.address else False,
                      log_to_driver=False, logging_level="ERROR")  # fmt: skip
+        if is_dataset(self.items):
+            self._leave_room(ray.cluster_resources().get("CPU", 0.0))
         # Whoever starts an actor keeps it alive. Limits of the model hold for this batch, a RayLimiter for as long as it likes.
         if self.work.limiter is not None:
             self.work.limiter.start()
@@ -183,6 +189,18 @@ class _Batch:
         self._limiters = [one for one in limiters(limited(self.here, self.work.name, None)) if id(one) not in mine]
         for limiter in self._limiters:
             limiter.start()
+
+    def _leave_room(self, cpus: float) -> None:
+        """A dataset is made by tasks on the same cluster: workers that take all of its processors would wait for them for ever."""
+        each = self.engine.ray_options.get("num_cpus", 1) or 0
+        room = int((cpus - 1) // each) if each else self.engine.workers
+        if room < 1:
+            raise UsageError(
+                f"the cluster has {cpus:g} CPUs, of which the dataset's own tasks need one, and a worker {each:g}: give "
+                "RayEngine(num_cpus=0.1), for workers mostly wait, or add machines",
+                argument="engine",
+            )
+        self._pool.size, self.work.max_concurrency = self.engine.per_worker(self.max_concurrency, room)
 
     def _summary(self, driver: Driver) -> BatchSummary:
         driver.tally.in_flight = 0

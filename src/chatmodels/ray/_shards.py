@@ -36,18 +36,28 @@ class Shard(msgspec.Struct):
 
 def source_of(items: Any, format: str | None) -> Iterable[Any]:
     """What to iterate over: as in a batch on one machine, and the rows of a Ray dataset."""
-    if hasattr(items, "iter_batches"):
+    if is_dataset(items):
         return _rows(items)
     return _iterable(items_in(items, format))
+
+
+def is_dataset(items: Any) -> bool:
+    """Is it a `ray.data.Dataset`?"""
+    return hasattr(items, "iter_batches")
 
 
 def _rows(dataset: Any) -> Iterator[Any]:
     """Rows are items as those of a table: columns of other names are metadata."""
     dataset.context.execution_options.preserve_order = True  # a later run must meet the same items in the same places
-    _columns(dataset.schema().names)
-    for some in dataset.iter_batches(batch_size=256, batch_format="pyarrow"):
-        for row in some.to_pylist():
-            yield _of_row(_without_nulls(row))
+    named = False
+    for block in dataset.iter_batches(batch_size=None, batch_format="pyarrow"):
+        if not named:  # the dataset's own schema() would run a part of it beforehand
+            _columns(block.column_names)
+            named = True
+        # A block stays in the memory that Ray shares; only some of its rows are objects here.
+        for some in block.to_batches(max_chunksize=64):
+            for row in some.to_pylist():
+                yield _of_row(_without_nulls(row))
 
 
 def _without_nulls(value: Any) -> Any:
@@ -59,7 +69,7 @@ def _without_nulls(value: Any) -> Any:
 
 def count_in(items: Any) -> int | None:
     """How many items there are, where that can be told at once."""
-    return None if hasattr(items, "iter_batches") else count_of(items)
+    return None if is_dataset(items) else count_of(items)
 
 
 def size_for(items: Any, workers: int) -> int:

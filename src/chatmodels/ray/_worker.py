@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import platform
 import sqlite3
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import msgspec
@@ -28,6 +31,9 @@ from ._fit import Apart, fitted, limited, whole
 from ._limiter import RayLimiter
 from ._shards import Shard
 
+#: Seconds for which a worker looks for the journal's folder.
+SEEN = 5.0
+
 
 class Work(msgspec.Struct, kw_only=True):
     """What all workers of a batch are told. `model` is one, or a function that makes it."""
@@ -44,6 +50,9 @@ class Work(msgspec.Struct, kw_only=True):
     stop_after: int | None
     system: str | None
     prices: Any
+    group_prefixes: bool = True
+    #: What the folder has in it that no other has.
+    mark: bytes = b""
     #: How often an answer that does not fit the output type is asked for, in all.
     attempts: int = 1
 
@@ -83,6 +92,7 @@ class Now(msgspec.Struct, frozen=True):
     in_flight: int = 0
     new_tokens: int = 0
     cost: float | None = None
+    omits: tuple[str, ...] = ()
 
 
 class Feed:
@@ -110,8 +120,9 @@ class ShardWorker:
         self._learned = (0, 0, 0.0)
 
     async def begin(self, beside: Apart | None) -> int:
-        """Make the model, ready to be asked; the process's id."""
+        """Make the model, ready to be asked; the process's id. A UsageError where the journal's folder cannot be seen."""
         work = self._work
+        await _see(Path(work.folder), work.mark)
         made: ChatModel = work.model if isinstance(work.model, ChatModel) else _asked(work.model())[0]
         if beside is not None:
             made = whole(made, beside)
@@ -140,8 +151,11 @@ class ShardWorker:
         return ShardEnd(
             number=shard.number, tally=tally, read=run.read, again=again, stopped=run.stopped, reason=run.reason,
             error=failed, tokens=run._spent_tokens, cost=run._spent_cost, in_a_row=in_a_row,
-            omits=tuple(getattr(self._price, "omitted", ())),
+            omits=self._omits(),
         )  # fmt: skip
+
+    def _omits(self) -> tuple[str, ...]:
+        return tuple(getattr(self._price, "omitted", ()))
 
     async def _ran(self, run: Run) -> Exception | None:
         if self._stopped is not None:
@@ -158,7 +172,7 @@ class ShardWorker:
         if run is None:
             return Now()
         t = run.tally
-        return Now(t.done, t.failed, t.reused, len(run._tasks), t.new_tokens, t.cost)
+        return Now(t.done, t.failed, t.reused, len(run._tasks), t.new_tokens, t.cost, self._omits())
 
     async def stop(self, stopped: str, reason: str) -> None:
         """Send no more, in this shard and in any other; what is in flight ends."""
@@ -188,12 +202,34 @@ class ShardWorker:
         return Options(
             ordered=False, max_concurrency=work.max_concurrency, max_cost=caps.cost, max_tokens=caps.tokens,
             price=self._price, patience=work.patience, stop_after=work.stop_after, system=work.system,
-            attempts=work.attempts,
+            attempts=work.attempts, group_prefixes=work.group_prefixes,
         )  # fmt: skip
 
 
 def _some_went_well(tally: Tally) -> bool:
     return tally.done > tally.reused + tally.coalesced
+
+
+async def _see(folder: Path, mark: bytes) -> None:
+    """Is this the driver's folder? A network file system may show a new file a little later."""
+    until = monotonic() + SEEN
+    while True:
+        with suppress(OSError):
+            if mark_of(folder).read_bytes() == mark:
+                return
+        if monotonic() > until:
+            break
+        await asyncio.sleep(0.25)
+    raise UsageError(
+        f"a worker on {platform.node()} does not see {folder}, this batch's journal, as the driver does: give journal= a folder "
+        "on a file system that all machines share (such as NFS 4); nothing was asked there",
+        argument="journal",
+    )
+
+
+def mark_of(folder: Path) -> Path:
+    """The file by which the folder is known."""
+    return folder / "batch.json"
 
 
 def path_of(folder: Path, number: int) -> Path:
