@@ -69,11 +69,11 @@ def test_an_answer_that_has_begun_is_not_hedged(name: str, server: Server) -> No
     def script(exchange: Any) -> None:
         exchange.head(200, {"content-type": "application/json", "content-length": str(len(data))})
         exchange.send(data[:5])
-        exchange.wait(0.2)
+        exchange.wait(0.4)
         exchange.send(data[5:])
 
     route = server.route(script)
-    assert world.call(chat(route).with_hedge(after=0.1)).text == "slow"
+    assert world.call(chat(route).with_hedge(after=0.3)).text == "slow"
     assert len(route.requests) == 1
 
 
@@ -150,7 +150,7 @@ def test_a_loser_that_waits_to_try_again_is_given_up(name: str, server: Server) 
     world = World(name)
     route = server.route(error(429, headers={"retry-after": "9"}), plain(body("second")))
     began = time.monotonic()
-    message = world.call(chat(route, max_retries=2).with_hedge(after=0.12))
+    message = world.call(chat(route, max_retries=2).with_hedge(after=0.3))
     assert message.text == "second"
     assert time.monotonic() - began < 3
     assert outcomes(message) == ["RateLimitError", "ok"]
@@ -173,7 +173,7 @@ def test_the_deadline_holds_for_both(server: Server) -> None:
     world = World("asyncio")
     route = server.route(silent(9))
     began = time.monotonic()
-    (failed,) = world.calls(chat(route, timeout=0.2).with_hedge(after=0.02), 1)
+    (failed,) = world.calls(chat(route, timeout=0.4).with_hedge(after=0.02), 1)
     assert isinstance(failed, DeadlineError)
     assert time.monotonic() - began < 3
     assert len(outcomes(failed)) == 2
