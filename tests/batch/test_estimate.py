@@ -35,7 +35,7 @@ def skewed(count: int) -> list[str]:
 
 
 def test_it_says_what_the_run_then_takes(server: Server) -> None:
-    items = skewed(200)
+    items = skewed(120)
     model = chat(server.route(as_long))
     found = estimate_batch(model, items, sample=30, prices=TABLE)
     summary = run_batch(model, items, prices=TABLE)

@@ -16,7 +16,7 @@ from chatmodels.cli import main
 from ..conftest import chat
 from ..servers import Exchange, Script, Server, error, plain, unanswering_port
 
-ITEMS = [f"item {i}" for i in range(60)]
+ITEMS = [f"item {i}" for i in range(40)]
 
 
 def after(count: int, then: Script) -> Script:
@@ -30,24 +30,24 @@ def one(model: Any, **options: Any) -> Any:
 
 
 def test_an_outage_in_the_middle_stops_it_and_fails_no_item(server: Server, tmp_path: Path) -> None:
-    route = server.route(after(20, error(503, "down")))
-    summary = one(chat(route), out=tmp_path / "o.jsonl", patience=0.2)
-    assert (summary.stopped, summary.done, summary.failed) == ("outage", 20, 0)
-    assert "nothing was answered for 0.2" in summary.reason
+    route = server.route(after(10, error(503, "down")))
+    summary = one(chat(route), out=tmp_path / "o.jsonl", patience=0.1)
+    assert (summary.stopped, summary.done, summary.failed) == ("outage", 10, 0)
+    assert "nothing was answered for 0.1" in summary.reason
     assert "down" in summary.reason
     route.scripts = (plain(),)
     last = one(chat(route), out=tmp_path / "o.jsonl")
-    assert (last.done, last.reused, last.stopped) == (60, 20, None)
+    assert (last.done, last.reused, last.stopped) == (40, 10, None)
 
 
 def test_an_outage_that_ends_in_time_is_waited_out(server: Server) -> None:
     number, began = itertools.count(), time.monotonic()
 
     def script(exchange: Exchange) -> None:
-        (plain() if next(number) < 20 or time.monotonic() > began + 0.3 else error(503))(exchange)
+        (plain() if next(number) < 10 or time.monotonic() > began + 0.12 else error(503))(exchange)
 
     summary = one(chat(server.route(script)), patience=2.0)
-    assert (summary.stopped, summary.done, summary.failed) == (None, 60, 0)
+    assert (summary.stopped, summary.done, summary.failed) == (None, 40, 0)
 
 
 def test_at_the_start_it_stops_sooner() -> None:
@@ -68,11 +68,11 @@ def test_a_network_that_swallows_everything_is_an_outage_too() -> None:
 
 
 def test_a_key_that_is_taken_away_in_the_middle(server: Server, tmp_path: Path) -> None:
-    route = server.route(after(20, error(401, "expired", code="invalid_api_key")))
+    route = server.route(after(10, error(401, "expired", code="invalid_api_key")))
     summary = one(chat(route), out=tmp_path / "o.jsonl")
-    assert (summary.stopped, summary.done, summary.failed) == ("fatal", 20, 0)
+    assert (summary.stopped, summary.done, summary.failed) == ("fatal", 10, 0)
     route.scripts = (plain(),)
-    assert one(chat(route), out=tmp_path / "o.jsonl").done == 60
+    assert one(chat(route), out=tmp_path / "o.jsonl").done == 40
 
 
 def by_text(bad: Script) -> Script:
@@ -84,9 +84,9 @@ def by_text(bad: Script) -> Script:
 
 def test_what_a_provider_denies_or_breaks_on_is_that_items_error(server: Server) -> None:
     denied = one(chat(server.route(by_text(error(403, "moderation")))))
-    assert (denied.stopped, denied.done, denied.errors) == (None, 54, {"PermissionDeniedError": 6})
-    broken = one(chat(server.route(by_text(error(500, "oops")))), patience=0.3)
-    assert (broken.stopped, broken.done, broken.errors) == (None, 54, {"OverloadedError": 6})
+    assert (denied.stopped, denied.done, denied.errors) == (None, 36, {"PermissionDeniedError": 4})
+    broken = one(chat(server.route(by_text(error(500, "oops")))), patience=0.1)
+    assert (broken.stopped, broken.done, broken.errors) == (None, 36, {"OverloadedError": 4})
 
 
 def test_no_access_at_all_stops_it_and_fails_no_item(server: Server) -> None:
@@ -100,7 +100,7 @@ def test_no_access_at_all_stops_it_and_fails_no_item(server: Server) -> None:
 
 def test_without_patience_a_refused_item_fails_at_once(server: Server) -> None:
     summary = one(chat(server.route(error(503))), patience=0)
-    assert (summary.stopped, summary.failed) == (None, 60)
+    assert (summary.stopped, summary.failed) == (None, 40)
 
 
 def test_the_shell_is_told(server: Server, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
