@@ -59,8 +59,10 @@ def test_it_slows_down_before_it_is_refused(server: Server, fixed: bool, kind: s
     summary = run_batch(chat(server.route(limited)), [f"item {i}" for i in range(90)], max_concurrency=12)
     took = time.monotonic() - began
     assert (summary.done, summary.failed, limited.taken) == (90, 0, 90)
-    assert limited.refused <= 2
-    assert took < 1.5
+    assert limited.refused <= (
+        4 if fixed else 1
+    )  # without headers: 4 to 9, and 2 seconds; windows have to be found out
+    assert took < 1.8
 
 
 def test_not_adaptive_does_not_listen(server: Server) -> None:
