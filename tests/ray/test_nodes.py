@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -42,14 +44,18 @@ threading.Thread(target=lose, daemon=True).start()
 model = ChatModel("openai:m", base_url=url, api_key="k").with_retry(attempts=1)
 items = [{"id": n, "prompt": f"q{n}"} for n in range(120)]
 done = run_batch(model, items, out=out, engine=RayEngine(workers=2, shard_size=30, max_concurrency=4))
-print("ended:", done.done, done.failed, int(lost.is_set()), *done.again)
+print("ended:", done.done, done.failed, int(lost.is_set()), *done.again, flush=True)
+ray.shutdown()
+cluster.shutdown()
 """
 
 
 def test_a_machine_is_lost(server: Counting, tmp_path: Path) -> None:
     server.reset(takes=0.1)
     out, answered = tmp_path / "out.jsonl", tmp_path / "answered"
-    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    # A folder of its own, with a short name for the sockets in it: who calls ray.init() elsewhere is not to find this cluster.
+    folder = tempfile.mkdtemp(prefix="ray")
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"} | {"RAY_TMPDIR": folder}
     command = [sys.executable, "-c", _DRIVER, server.url, str(out), str(answered)]
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -59,6 +65,7 @@ def test_a_machine_is_lost(server: Counting, tmp_path: Path) -> None:
         both = server.most > 4  # calls of two workers at once
         answered.touch()
         said, trouble = running.communicate(timeout=100)
+    shutil.rmtree(folder, ignore_errors=True)
     assert running.returncode == 0, trouble
     ended = next(line for line in said.splitlines() if line.startswith("ended:"))
     done, failed, lost, *again = (int(n) for n in ended.split()[1:])
