@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -154,6 +155,24 @@ def test_a_wrong_one_is_told_before_anything_is_sent(wrong: Any, server: Server)
             way("hi", deadline=wrong)
         assert caught.value.argument == "deadline"
     assert not route.requests
+
+
+@pytest.mark.parametrize("way", ["call", "stream"])
+def test_waiting_for_somebody_else_s_answer_is_within_it(way: str, server: Server) -> None:
+    """Two that ask the same of a cache: the second waits for the first, and does not begin anew when its time is over."""
+    route = server.route(silent(9))
+    model = chat(route).with_cache()
+    with model.stream("hi") as first:
+        reader = threading.Thread(target=lambda: list(first))
+        reader.start()
+        route.wait_for_requests(1)
+        with pytest.raises(DeadlineError, match="had passed"):
+            model.stream("hi", deadline=SHORT).until_done() if way == "stream" else model("hi", deadline=SHORT)
+        with deadline(SHORT), pytest.raises(DeadlineError, match="had passed"):
+            model.stream("hi").until_done() if way == "stream" else model("hi")
+        first.close()
+        reader.join()
+    assert len(route.requests) == 1
 
 
 def test_it_is_not_sent_nor_in_a_cache_key(server: Server) -> None:

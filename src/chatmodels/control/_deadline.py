@@ -14,7 +14,7 @@ from .._call import Call
 from .._calls import Plan, Streaming
 from .._errors import DeadlineError, UsageError
 from .._flow import NOW, Flow
-from .._layers import TRACKING, Inner, InnerStream, Layer, around, with_ambient
+from .._layers import CACHE, FALLBACK, TRACKING, Inner, InnerStream, Layer, around, with_ambient
 from .._messages import AIMessage
 
 
@@ -66,10 +66,29 @@ class Within(Until):
         return self.until - now
 
 
+class Again(Layer):
+    """Inside a cache the time is looked at once more: it may have gone by in waiting for somebody else's answer."""
+
+    rank: ClassVar[int] = FALLBACK
+
+    def __init__(self, until: Until) -> None:
+        self.until = until
+
+    def call(self, plan: Plan, call: Call, inner: Inner) -> Flow[AIMessage]:
+        """The answer, in the time that is left."""
+        return self.until.call(plan, call, inner)
+
+    def stream(self, plan: Plan, call: Call, state: Streaming, inner: InnerStream) -> Flow[None]:
+        """The events, in the time that is left."""
+        return self.until.stream(plan, call, state, inner)
+
+
 def within(plan: Plan, seconds: Any) -> Plan:
     """The plan with `seconds` for all that is done by it, from its first call on."""
-    layer = Within(_checked(seconds, "deadline"))
-    return msgspec.structs.replace(plan, layers=with_ambient(plan.layers, (layer,)))
+    until = Within(_checked(seconds, "deadline"))
+    cached = any(layer.rank == CACHE for layer in plan.layers)
+    layers = (until, Again(until)) if cached else (until,)
+    return msgspec.structs.replace(plan, layers=with_ambient(plan.layers, layers))
 
 
 def _checked(seconds: Any, argument: str) -> float:
@@ -89,5 +108,6 @@ def deadline(seconds: float) -> Generator[None]:
     ...     pass  # answer = chat(...); check = other(answer.text)
     """
     seconds = _checked(seconds, "seconds")
-    with around(Until(monotonic() + seconds, seconds)):
+    until = Until(monotonic() + seconds, seconds)
+    with around(until), around(Again(until)):
         yield
