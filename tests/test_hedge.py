@@ -208,6 +208,18 @@ async def test_cancelling_closes_both(server: Server) -> None:
     await asyncio.to_thread(route.wait_left, 2)
 
 
+async def test_a_cancelled_stream_has_both_tries(server: Server) -> None:
+    route = server.route(silent(9))
+    stream = chat(route).with_hedge(after=0.02).astream("hi")
+    task = asyncio.create_task(stream.until_done())
+    await asyncio.to_thread(route.wait_for_requests, 2)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.to_thread(route.wait_left, 2)
+    assert outcomes(stream.message) == ["cancelled", "cancelled"]
+
+
 def test_in_a_batch_with_limits_and_a_fallback(server: Server) -> None:
     limiter = Limiter(max_concurrency=8)
     slow = server.route(silent(9))

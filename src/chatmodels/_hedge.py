@@ -80,14 +80,15 @@ class Watch(TryLayer):
         self.ledger, self.noted = ledger, len(ledger.attempts)
         return inner()
 
-    def given_up(self, now: float) -> tuple[Attempt, ...]:
-        """The tries of a lane that lost, the one under way among them."""
+    def given_up(self, now: float | None) -> tuple[Attempt, ...]:
+        """The tries of a lane that lost, the one under way among them; `now` is None where no clock can be asked."""
         ledger = self.ledger
         if ledger is None:
             return ()
         done = list(ledger.attempts)
         if done and done[-1].outcome == "left":  # a stream books that itself
-            return (*done[:-1], msgspec.structs.replace(done[-1], outcome="cancelled", seconds=now - ledger.began))
+            seconds = None if now is None else now - ledger.began
+            return (*done[:-1], msgspec.structs.replace(done[-1], outcome="cancelled", seconds=seconds))
         if len(done) > self.noted:  # it was waiting for its next try
             return tuple(done)
         under_way = Attempt(
@@ -96,7 +97,7 @@ class Watch(TryLayer):
             provider=ledger.provider,
             model=ledger.model,
             waited=ledger.waited,
-            seconds=max(0.0, now - ledger.began),
+            seconds=None if now is None else max(0.0, now - ledger.began),
             request_id=ledger.request_id,
             usage=ledger.usage,
         )
@@ -200,7 +201,11 @@ class Hedge(Layer):
 
         race = self._race(make)
         state.hold[:] = [race]
-        winner: Lane = yield Ask(self.runners.race, (race,), self.runners.arace)
+        try:
+            winner: Lane = yield Ask(self.runners.race, (race,), self.runners.arace)
+        except GeneratorExit:  # cancelled: no clock can be asked any more
+            state.stamp = _also(_others(race, None, None), state.stamp, None)
+            raise
         now: float = yield NOW
         if state.left:  # the user wanted no more: what is under way is booked as left
             state.stamp = _also(_others(race, None, now), state.stamp, None)
@@ -234,7 +239,7 @@ class Hedge(Layer):
         return error
 
 
-def _others(race: Race, but: Lane | None, now: float) -> tuple[Attempt, ...]:
+def _others(race: Race, but: Lane | None, now: float | None) -> tuple[Attempt, ...]:
     """The tries of the lanes that did not win, in the order in which they began."""
     found: tuple[Attempt, ...] = ()
     for lane in race.lanes:
@@ -243,7 +248,7 @@ def _others(race: Race, but: Lane | None, now: float) -> tuple[Attempt, ...]:
     return found
 
 
-def _tries(lane: Lane, now: float) -> tuple[Attempt, ...]:
+def _tries(lane: Lane, now: float | None) -> tuple[Attempt, ...]:
     if isinstance(lane.error, ChatModelError):
         return lane.error.attempts
     if isinstance(lane.result, AIMessage):  # it was a moment too late
