@@ -53,9 +53,14 @@ class Pace:
     def _wait(self, kind: Kind, now: float) -> float:
         known, need = self._known[kind], self._need(kind)
         missing = need - known.has(now)
-        if missing <= 0 or now >= known.whole_at:
+        # One at a time goes on the word that the limit fills evenly, until an answer has confirmed it.
+        guessing = known.left < need and known.at <= known.guessed <= now
+        if now >= known.whole_at or (missing <= 0 and not guessing):
             return 0.0
-        return min(missing / known.fill if known.fill else math.inf, known.whole_at - now)
+        # One at a time is sent on the word that the limit fills evenly: until an answer has confirmed it.
+        if guessing or not known.fill:
+            return known.whole_at - now
+        return min(missing / known.fill, known.whole_at - now)
 
     def sent(self, now: float) -> None:
         """A call goes out."""
