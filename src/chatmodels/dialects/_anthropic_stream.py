@@ -27,8 +27,7 @@ from .._events import (
     ToolCallDelta,
     UsageSoFar,
 )
-from .._json import dumps_text, loads, shown
-from .._schema_walk import is_object
+from .._json import dumps_text, loads
 from ._anthropic_blocks import (
     citation_of,
     finish_of,
@@ -38,7 +37,7 @@ from ._anthropic_blocks import (
     signature_of,
     usage_of,
 )
-from ._base import Dialect, SSEDecoder, is_error, make_error, read_error
+from ._base import Dialect, SSEDecoder, event_object, is_error, make_error, read_error
 from ._kept import beside, count, items, keep, mapping, text, text_or_none
 
 
@@ -115,20 +114,7 @@ class AnthropicStream(SSEDecoder):
         stripped = payload.strip()
         if not stripped or stripped == b"[DONE]":  # some gateways end their streams in OpenAI's way
             return
-        try:
-            event = loads(payload)
-        except ValueError as error:
-            raise ProtocolError(
-                f"{self._provider}: a stream event is not JSON: {error}; it begins {shown(payload)}",
-                data=payload,
-                provider=self._provider,
-            ) from error
-        if not is_object(event):
-            raise ProtocolError(
-                f"{self._provider}: a stream event is not a JSON object",
-                data=payload,
-                provider=self._provider,
-            )
+        event = event_object(self._provider, payload)
         kind = event.get("type") or name.decode("utf-8", "replace")
         handle = _EVENTS.get(kind if isinstance(kind, str) else "")
         if handle is None and (event.get("error") or ("type" not in event and is_error(event))):

@@ -569,6 +569,19 @@ def json_value(provider: str, data: bytes) -> Any:
         raise ProtocolError(said, data=data, provider=provider) from error
 
 
+def event_object(provider: str, data: bytes) -> dict[str, Any]:
+    """An event of a stream, which is a JSON object."""
+    try:
+        event = loads(data)
+    except ValueError as error:
+        raise ProtocolError(
+            f"{provider}: a stream event is not JSON: {error}; it begins {shown(data)}", data=data, provider=provider
+        ) from error
+    if not is_object(event):
+        raise ProtocolError(f"{provider}: a stream event is not a JSON object", data=data, provider=provider)
+    return event
+
+
 def json_object(provider: str, data: bytes) -> dict[str, Any]:
     """The body of an answer, which is a JSON object."""
     body = json_value(provider, data)

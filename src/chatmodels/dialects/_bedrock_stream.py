@@ -26,10 +26,10 @@ from .._events import (
     ToolCallDelta,
 )
 from .._framing import AWSEventStream
-from .._json import dumps_text, loads, shown
-from .._schema_walk import is_array, is_object
+from .._json import dumps_text, loads
+from .._schema_walk import is_array
 from .._usage import Usage
-from ._base import Decoder, Dialect, make_error, read_error
+from ._base import Decoder, Dialect, event_object, make_error, read_error
 from ._bedrock_blocks import call_extra, citation_of, finish_of, message_data, read_block, usage_of
 from ._kept import count, keep, mapping, text, text_or_none
 
@@ -101,29 +101,12 @@ class BedrockStream(Decoder):
         if headers.get(":message-type") in ("exception", "error"):
             self._fail(headers, payload)
         kind = text(headers.get(":event-type"))
-        event = self._object(payload)
+        event = event_object(self._provider, payload) if payload.strip() else {}
         if kind.endswith("Exception"):
             self._fail({**headers, ":exception-type": kind}, payload)
         handle = _EVENTS.get(kind)
         if handle is not None and not self.ended:
             handle(self, out, event)
-
-    def _object(self, payload: bytes) -> dict[str, Any]:
-        try:
-            event: Any = loads(payload) if payload.strip() else {}
-        except ValueError as error:
-            raise ProtocolError(
-                f"{self._provider}: a stream event is not JSON: {error}; it begins {shown(payload)}",
-                data=payload,
-                provider=self._provider,
-            ) from error
-        if not is_object(event):
-            raise ProtocolError(
-                f"{self._provider}: a stream event is not a JSON object",
-                data=payload,
-                provider=self._provider,
-            )
-        return event
 
     def _fail(self, headers: dict[str, Any], payload: bytes) -> None:
         try:
