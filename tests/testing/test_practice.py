@@ -166,6 +166,26 @@ def test_a_request_it_cannot_read_is_an_error(path: str, body: bytes, status: in
     caught.value.close()
 
 
+def test_a_client_that_goes_away_is_no_error(server: PracticeServer, capfd: pytest.CaptureFixture[str]) -> None:
+    import socket
+    import struct
+
+    port = int(server.url.rpartition(":")[2])
+    for _ in range(3):
+        client = socket.create_connection(("127.0.0.1", port))
+        client.sendall(b"POST /v1/chat/completions HTTP/1.1\r\ncontent-length: 9\r\n\r\n{")
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()  # with a reset
+    assert ChatOpenAI()("Hello").text == "Bonjour."
+    assert capfd.readouterr().err == ""
+
+
+def test_a_port_that_is_taken(server: PracticeServer, tmp_path: Path) -> None:
+    (tmp_path / "x.py").write_text("")
+    done = command("--port", str(server.server_address[1]), "x.py", cwd=tmp_path)
+    assert (done.returncode, "give another one" in done.stderr) == (2, True)
+
+
 def test_the_environment_reaches_every_provider_that_has_an_address(server: PracticeServer) -> None:
     found = server.environment()
     assert found["OPENAI_API_KEY"] == found["ANTHROPIC_API_KEY"] == "practice"
@@ -204,7 +224,7 @@ def test_a_page_is_run_and_compared(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("words", "says"), [
     (["nothing.py"], "there is no file nothing.py"), (["no-such-program"], "there is no program no-such-program"),
-    (["--delay", "-1", "x.py"], "--delay is seconds"),
+    (["--delay", "-1", "x.py"], "--delay is seconds"), (["--port", "70000", "x.py"], "--port is a number"),
 ])  # fmt: skip
 def test_a_wrong_command(words: list[str], says: str, tmp_path: Path) -> None:
     done = command(*words, cwd=tmp_path)

@@ -7,10 +7,12 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from .._errors import UsageError
-from ..testing.practice import practice_server
+from ..testing.practice import PracticeServer, practice_server
 
 _EPILOG = """\
 The practice server runs on this machine (127.0.0.1) until the command ends. It speaks the wire format of every provider; the
@@ -38,6 +40,10 @@ def practice_parser() -> argparse.ArgumentParser:
         "--delay", type=float, default=0.02, metavar="SECONDS", help="between two chunks of a stream (0.02)"
     )
     made.add_argument(
+        "--port", type=int, default=0, metavar="N",
+        help="of the server (default: any that is free); the same one each time, to go on with a batch",
+    )  # fmt: skip
+    made.add_argument(
         "command", nargs=argparse.REMAINDER, metavar="COMMAND",
         help="what to run: a program with its arguments, a .py file, or guides (.md); Python where none is given",
     )  # fmt: skip
@@ -48,8 +54,10 @@ def practice(given: argparse.Namespace) -> int:
     """Run it; the status is the command's."""
     if not 0 <= given.delay <= 60:
         raise UsageError(f"--delay is seconds, 0 to 60; got {given.delay}", argument="--delay")
+    if not 0 <= given.port <= 65535:
+        raise UsageError(f"--port is a number from 0 to 65535; got {given.port}", argument="--port")
     command = _command(given.command)
-    with practice_server(delay=given.delay) as server:
+    with _served(given.port, given.delay) as server:
         sys.stderr.write(f"Practice: {server.url} stands in for every provider; its answers are made up.\n")
         # The terminal sends Ctrl-C to the command too, which decides what it means.
         before = signal.signal(signal.SIGINT, signal.SIG_IGN) if _in_main_thread() else None
@@ -59,6 +67,16 @@ def practice(given: argparse.Namespace) -> int:
             if before is not None:
                 signal.signal(signal.SIGINT, before)
     return status if status >= 0 else 128 - status
+
+
+@contextmanager
+def _served(port: int, delay: float) -> Generator[PracticeServer]:
+    with ExitStack() as stack:
+        try:
+            server = stack.enter_context(practice_server(port=port, delay=delay))
+        except OSError as error:
+            raise UsageError(f"--port {port}: {error.strerror}; give another one", argument="--port") from error
+        yield server
 
 
 def _command(words: list[str]) -> list[str]:

@@ -5,6 +5,7 @@ It is bound to 127.0.0.1 only, asks for no key, and keeps nothing but the newest
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Generator
@@ -47,6 +48,11 @@ class PracticeServer(ThreadingHTTPServer):
         self.jobs = Jobs(answer)
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
         self.base_url = f"{self.url}/v1"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that goes away in the middle is nothing to tell."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
     def environment(self) -> dict[str, str]:
         """The environment variables that lead every provider's requests here, keys included."""
