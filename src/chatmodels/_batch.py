@@ -7,6 +7,7 @@ have the calls made in the portal's loop, while their own thread iterates over t
 from __future__ import annotations
 
 import asyncio
+import math
 import queue
 import time
 from collections import deque
@@ -250,10 +251,11 @@ def _as_completed(inputs: Iterable[Any], many: Many, limit: int) -> Generator[tu
 
     future = home.start(work())
     items = enumerate(inputs)
+    seconds = math.inf if isinstance(inputs, (list, tuple)) else _READING  # what is there already keeps nobody waiting
     try:
         while (got := out.get()) is not None:
             if got is _MORE:
-                _give_some(items, 2 * limit, source, home.loop.call_soon_threadsafe)
+                _give_some(items, 2 * limit, source, home.loop.call_soon_threadsafe, seconds)
                 continue
             if isinstance(got, Exception):
                 raise got
@@ -263,9 +265,15 @@ def _as_completed(inputs: Iterable[Any], many: Many, limit: int) -> Generator[tu
         future.cancel()
 
 
-def _give_some(items: Iterator[tuple[int, Any]], most: int, source: _Fed, soon: Callable[..., object]) -> None:
+#: So long inputs are read before results are given out again, in seconds.
+_READING = 0.005
+
+
+def _give_some(
+    items: Iterator[tuple[int, Any]], most: int, source: _Fed, soon: Callable[..., object], seconds: float = _READING
+) -> None:
     """Hand inputs over, each at once, since the next one may be slow to come; and not for long, since results wait."""
-    ends = time.monotonic() + 0.005
+    ends = time.monotonic() + seconds
     for _ in range(most):
         item = next(items, None)
         if item is None:

@@ -275,7 +275,9 @@ def test_typed_answers_have_the_policies_of_models() -> None:
     typed = down.with_output(Answer).with_fallback(ChatScripted(['{"french": "oui"}'], cycle=True)).with_cache()
     assert (PROMPT | typed).invoke(CODE) == Answer("oui")
     assert typed.typed(PROMPT.invoke(MIND)).message.from_cache is False
-    assert typed.typed(PROMPT.invoke(MIND)).message.from_cache is True
+    assert typed.typed(PROMPT.invoke(MIND)).message.from_cache is False  # the question was not for the fallback
+    up = ChatScripted(['{"french": "oui"}'], cycle=True).with_output(Answer).with_cache()
+    assert [up.typed(PROMPT.invoke(MIND)).message.from_cache for _ in range(2)] == [False, True]
     with pytest.raises(UsageError, match="without with_output"):
         typed.with_fallback(typed)
     with pytest.raises(BudgetExceeded):
