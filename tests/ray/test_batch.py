@@ -272,7 +272,7 @@ def test_a_dataset_larger_than_the_memory_for_it(server: Counting, tmp_path: Pat
     done, most = (int(word) for word in ended.stdout.split())
     assert done == 500
     assert [one["id"] for one in lines(tmp_path / "out.jsonl")] == list(range(500))
-    assert most < 60_000  # KiB: some shards on their way, whatever the length
+    assert most < 90_000  # KiB, of 100 MB: some shards on their way, whatever the length
     with pytest.raises(UsageError, match=r"num_cpus=0\.1"):
         run_batch(chat(server), ray.data.range(3).map_batches(_texts), out=tmp_path / "more.jsonl",
                   engine=RayEngine(num_cpus=3))  # fmt: skip
