@@ -127,7 +127,7 @@ def run(who: Who, url: str, count: int, concurrency: int) -> dict[str, float]:
             env={**os.environ, "no_proxy": "*", "LITELLM_LOCAL_MODEL_COST_MAP": "True", "PYTHONPATH": str(BENCH)},
         )  # fmt: skip
         if done.returncode:
-            raise SystemExit(f"{who.module}: {done.stderr[-2000:]}")
+            raise RuntimeError(done.stderr[-2000:])
         found: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
         return found | {"items": count, "rate": count / found["seconds"]}
 
@@ -141,12 +141,16 @@ def part(
     for number in range(rounds):
         for who in ways if number % 2 == 0 else ways[::-1]:
             began = time.monotonic()
-            one = run(who, url, max(200, int((who.slow if after else who.instant) * share)), concurrency)
+            try:
+                one = run(who, url, max(200, int((who.slow if after else who.instant) * share)), concurrency)
+            except RuntimeError as error:
+                print(f"round {number + 1}: {who.told} failed: {error}", file=sys.stderr, flush=True)
+                continue
             found[who.module].append(one)
             told = f"{one['rate']:,.0f} items/s, {time.monotonic() - began:.0f} s"
             print(f"round {number + 1}, {after * 1000:.0f} ms: {who.told}: {told}", file=sys.stderr, flush=True)
     server.terminate()
-    return {name: {k: statistics.median(r[k] for r in runs) for k in runs[0]} for name, runs in found.items()}
+    return {name: {k: statistics.median(r[k] for r in runs) for k in runs[0]} for name, runs in found.items() if runs}
 
 
 def table(found: dict[str, dict[str, float]], after: float, concurrency: int) -> str:
