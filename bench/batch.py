@@ -2,8 +2,8 @@
 
     python bench/setup_envs.py                # once: the environments of the peers (with `ray`)
     python bench/batch.py --quick             # two minutes: is everything there?
-    python bench/batch.py                     # ten minutes; writes bench/results/batch.json and prints Markdown
-    python bench/batch.py --million           # ours alone, 10^3 to 10^6 items: is memory flat? Eight minutes
+    python bench/batch.py                     # thirteen minutes; writes bench/results/batch.json and prints Markdown
+    python bench/batch.py --million           # ours alone, 10^3 to 10^6 items: is memory flat? Five minutes
 
 Each run is a process of its own in its own environment, pinned to one processor; the server has the other one (Ray has both).
 Rounds take turns; medians. A peer is given fewer items where 100,000 would take it minutes: rates do not depend on it, memory does.
