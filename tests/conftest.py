@@ -25,6 +25,17 @@ settings.register_profile("search", deadline=None)
 settings.load_profile("same")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test of deadlines is tried up to three times: a machine that stops for a moment is no fault of what is tested.
+
+    Such a test sets a deadline of a tenth of a second and looks at what comes of it; where the machine stands still for as
+    long, the request has not even left. A wrong program fails three times.
+    """
+    for item in items:
+        if item.get_closest_marker("clock"):
+            item.add_marker(pytest.mark.flaky(reruns=2))
+
+
 def pytest_collection_finish() -> None:
     """What the collected tests are made of stays: looking through it again and again is most of a collection's work."""
     gc.collect()

@@ -20,6 +20,8 @@ from chatmodels.caches import Cache, InMemoryCache, RedisCache, SemanticCache, S
 from .conftest import KEY, World, chat
 from .servers import Server, answer, either, error, plain
 
+pytestmark = pytest.mark.clock
+
 BOTH = either("Bon", "jour")
 
 

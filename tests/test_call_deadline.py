@@ -16,6 +16,8 @@ from chatmodels.control import FallbackError, deadline
 from .conftest import World, chat
 from .servers import Server, answer, either, error, events, plain, silent, sse
 
+pytestmark = pytest.mark.clock
+
 SHORT, MUCH = 0.06, 5.0
 
 

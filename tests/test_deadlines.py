@@ -29,6 +29,8 @@ from .servers import (
     unanswering_port,
 )
 
+pytestmark = pytest.mark.clock
+
 #: What is waited for here goes on for five seconds and more: one who comes so late has kept the deadline, on a busy machine.
 EARLY, LATE = 0.02, 2.0
 BODY = json.dumps(answer()).encode()

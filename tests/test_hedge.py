@@ -22,6 +22,8 @@ from .servers import Server, either, error, event, events, plain, raw, silent, s
 from .servers import answer as body
 from .test_retry import OK, Play
 
+pytestmark = pytest.mark.clock
+
 
 def outcomes(message: Any) -> list[str]:
     assert [a.number for a in message.attempts] == list(range(1, len(message.attempts) + 1))

@@ -19,6 +19,8 @@ from chatmodels._http_origin import IDLE_MOST, IDLE_SECONDS, Idle, Origin, Ways
 from .conftest import World, chat
 from .servers import Exchange, Server, answer, events, plain, sse, unanswering_port
 
+pytestmark = pytest.mark.clock
+
 
 class Names:
     """A name service of the test's own: the system's, but for one name."""

@@ -22,6 +22,8 @@ from chatmodels import AIMessage, ChatModel
 from .conftest import KEY, World, chat
 from .servers import Route, Script, Server, answer, error, events, plain, raw, response, silent, sse, unanswering_port
 
+pytestmark = pytest.mark.clock
+
 #: The connection must be closed within a tenth of a second; the rest is for a busy machine.
 SOON = 0.3
 PIECES = events("Bon", "jour")

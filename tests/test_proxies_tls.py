@@ -22,6 +22,8 @@ from chatmodels._proxy import proxy_for
 from .conftest import KEY, World, chat
 from .servers import Proxy, Server, events, serving, sse
 
+pytestmark = pytest.mark.clock
+
 CREDENTIALS = base64.b64encode(b"user:p@ss word").decode()
 
 
