@@ -15,7 +15,7 @@ from .._errors import UsageError
 from .._json import encode
 from ..batch._journal import Ended, Journal
 from ..batch._tally import KEPT, Tally
-from ._worker import ShardEnd, mark_of
+from ._worker import Now, ShardEnd, mark_of
 
 
 class Counts(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -163,6 +163,13 @@ def add_tally(into: Tally, other: Tally) -> None:
             mine.bins[at] = mine.bins.get(at, 0) + count
     into.failures = [*into.failures, *other.failures][:KEPT]
     into.slowest = sorted([*into.slowest, *other.slowest], key=_slowness)[-KEPT:]
+
+
+def add_so_far(into: Tally, some: Tally | Now) -> None:
+    """For the progress alone: what a shard that has not ended has come to."""
+    for name in ("done", "failed", "reused", "new_tokens", "in_flight"):
+        setattr(into, name, getattr(into, name) + getattr(some, name))
+    into.cost = _sum(into.cost, some.cost)
 
 
 def _slowness(one: tuple[float, int, Any]) -> tuple[float, int]:

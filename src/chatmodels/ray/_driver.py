@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import copy
 from time import monotonic
 
@@ -16,28 +16,32 @@ from ..batch._journal import Journal
 from ..batch._progress import Progress
 from ..batch._record import record_of
 from ..batch._tally import Tally
-from ._book import Book, add_counts, add_tally, counts_of
+from ._book import Book, add_counts, add_so_far, add_tally, counts_of
+from ._ended import lines_of, path_of
 from ._output import Output
 from ._pool import Lost, Member, Pool
 from ._purse import Purse
+from ._same import Same
 from ._shards import Shard
-from ._worker import ShardEnd, Work, lines_of, path_of
+from ._worker import ShardEnd, Work
 
 #: Seconds for which no worker may come up; for which a lost worker's journal may stay locked; between two looks at all.
 START, BUSY, LOOK = 300.0, 150.0, 1.0
 #: A shard that has lost so many workers is what they die of. So many in a row that do not even begin are the cluster's fault.
 LOSSES, STILLBORN = 5, 5
+#: So many shards for each worker may be put off, because they wait for an answer of an earlier one.
+PUT_OFF = 4
 
 
 class Driver:
     """One run of a batch, once."""
 
     def __init__(  # noqa: PLR0917
-        self, shards: Iterator[Shard], pool: Pool, work: Work, book: Book, output: Output, purse: Purse, tally: Tally,
-        progress: Progress, *, retry_failed: bool, whole_report: bool,
+        self, shards: Iterator[Shard], pool: Pool, work: Work, book: Book, output: Output, purse: Purse,
+        same: Callable[[Callable[[int], bool]], Same], tally: Tally, progress: Progress, *, retry_failed: bool, whole_report: bool,
     ) -> None:  # fmt: skip
         self._shards, self._pool, self._work, self._book, self._output = shards, pool, work, book, output
-        self._purse, self.tally, self._progress = purse, tally, progress
+        self._purse, self._same, self.tally, self._progress = purse, same(self._is_over), tally, progress
         self._retry_failed, self._whole_report = retry_failed, whole_report
         self._folder = book.folder
         self._metrics = tally.metrics
@@ -47,6 +51,8 @@ class Driver:
         self._given: dict[int, int] = {}
         self._new: set[int] = set()
         self._parted: set[int] = set()
+        #: Calls and tokens of this run for a shard that comes back.
+        self._so_far: dict[int, tuple[int, int]] = {}
         self._open: dict[int, Tally | None] = {}
         self._ended: dict[int, bool] = {}
         self._written = 0
@@ -86,6 +92,7 @@ class Driver:
             raise
         finally:
             self._pool.close()
+            self._same.close()
             self._close()
             if self._metrics is not None:
                 self._metrics.end()
@@ -98,7 +105,8 @@ class Driver:
         self._dispatch()
         if self.stopped is not None and not self._pool.busy:
             return False
-        if self._all_read and self._next is None and not self._returned and not self._pool.busy:
+        waiting = self._next is not None or self._returned or self._same.waiting or self._pool.busy
+        if self._all_read and not waiting:
             return False
         for member in self._pool.wait(min(LOOK, self._progress.every)):
             self._came(member)
@@ -114,16 +122,14 @@ class Driver:
     def _look(self) -> None:
         self._pool.look()
         shown = copy(self.tally)
-        for member in self._pool.busy:
-            now = member.now
-            shown.done += now.done
-            shown.failed += now.failed
-            shown.reused += now.reused
-            shown.in_flight += now.in_flight
-            shown.new_tokens += now.new_tokens
-            self.omits.update(now.omits)  # a worker that is lost says them no more
-            if now.cost is not None:
-                shown.cost = (shown.cost or 0.0) + now.cost
+        busy = self._pool.busy
+        under_way = {member.shard.number for member in busy if member.shard is not None}
+        for number, tally in self._open.items():
+            if tally is not None and number not in under_way:
+                add_so_far(shown, tally)
+        for member in busy:
+            add_so_far(shown, member.now)
+            self.omits.update(member.now.omits)  # a worker that is lost says them no more
         self._progress.soon(shown)
         if self._metrics is not None:
             self._metrics.show(in_flight=shown.in_flight, expected=shown.expected or 0)
@@ -158,21 +164,30 @@ class Driver:
 
     def _wanted(self) -> Shard | None:
         """The shard that is to be handed out next: one that came back, else the next of the input that has not ended."""
-        if self._next is None and self._returned:
-            ready = next((s for s in self._returned if self._not_before.get(s.number, (0.0,))[0] <= monotonic()), None)
-            if ready is not None:
-                self._returned.remove(ready)
-                self._next = ready
-        while self._next is None and not self._all_read:
+        if self._next is None:
+            self._next = self._came_back() or self._same.ready()
+        while self._next is None and not self._all_read and self._same.waiting < PUT_OFF * self._pool.size:
             shard = next(self._shards, None)
             if shard is None:
                 self._all_read = True
                 break
             self.read += len(shard.items)
             self._last = shard.number
-            if not self._known(shard):
+            ended = self._known(shard)
+            self._same.note(shard, ended=ended)
+            if not ended:
                 self._next = shard
         return self._next
+
+    def _came_back(self) -> Shard | None:
+        ready = next((s for s in self._returned if self._not_before.get(s.number, (0.0,))[0] <= monotonic()), None)
+        if ready is not None:
+            self._returned.remove(ready)
+        return ready
+
+    def _is_over(self, number: int) -> bool:
+        """Has the shard ended, so that nobody writes its journal?"""
+        return number in self._book.counts and number not in self._open
 
     def _known(self, shard: Shard) -> bool:
         """Has it ended in an earlier run? A UsageError where it had other items then."""
@@ -180,13 +195,14 @@ class Driver:
         if counts is None:
             return False
         grown = shard.beginning is not None
-        if counts.digest != (shard.beginning if grown else shard.digest):
+        again = self._retry_failed and counts.failed  # what failed may be corrected; its journal knows what has not
+        if not again and counts.digest != (shard.beginning if grown else shard.digest):
             raise UsageError(
                 f"{self._folder} is the journal of another input: items {shard.first} to {shard.first + len(shard.items) - 1} "
                 "ask something else there. Give the same input to go on with it, or another journal (and output) to begin anew",
                 argument="journal",
             )
-        if grown or (self._retry_failed and counts.failed):
+        if grown or again:
             return False
         self.omits.update(counts.omits)
         if self._whole_report:
@@ -203,6 +219,8 @@ class Driver:
             return False
         shares = 1 if self._tight else max(1, self._pool.size - busy)
         caps = self._purse.hold(shard.number, shares, self._in_a_row)
+        if caps is None and shard.held and shard.number not in self._parted:  # what it has waited for is paid
+            caps = self._purse.nothing(shard.number, self._in_a_row)
         if caps is None:
             if not busy:
                 self.stop(*self._purse.worded())
@@ -211,8 +229,9 @@ class Driver:
         given = self._given[shard.number] = self._given.get(shard.number, 0) + 1
         if given == 1 and not path_of(self._folder, shard.number).exists():
             self._new.add(shard.number)
-        self._open.setdefault(shard.number, None)
+        self._open[shard.number] = None
         path_of(self._folder, shard.number).parent.mkdir(parents=True, exist_ok=True)
+        self._same.tell(shard)
         self._pool.give(member, shard, caps, self._retry_failed and given == 1)
         self._next = None
         return True
@@ -267,21 +286,33 @@ class Driver:
             self.again.update(end.again)
         self.omits.update(end.omits)
         tally = end.tally
-        if shard.number in self._new and self._given[shard.number] > 1:  # "earlier" was earlier in this run
-            tally.called, tally.reused = tally.called + tally.reused, 0
-            tally.new_tokens = tally.input_tokens + tally.output_tokens
+        self._of_this_run(shard.number, tally)
         well = tally.done > tally.reused + tally.coalesced
         self._in_a_row = end.in_a_row if well else self._in_a_row + end.in_a_row
         self._open[shard.number] = tally
-        if end.stopped is None:
+        if end.stopped is None and shard.held:
+            self._so_far[shard.number] = tally.called, tally.new_tokens
+            self._same.put_off(shard)
+        elif end.stopped is None:
             self._whole(shard, tally, end)
         elif _share_is_spent(member, end):
             self._at_cap(member, shard)
         else:
             self.stop(end.stopped, end.reason or end.stopped)
 
+    def _of_this_run(self, number: int, tally: Tally) -> None:
+        """What was "earlier" for a worker may have been earlier in this run."""
+        if number in self._new and self._given[number] > 1:
+            tally.called, tally.reused = tally.called + tally.reused, 0
+            tally.new_tokens = tally.input_tokens + tally.output_tokens
+        elif number in self._so_far:
+            called, tokens = self._so_far.pop(number)
+            tally.called, tally.reused = tally.called + called, tally.reused - called
+            tally.new_tokens += tokens
+
     def _whole(self, shard: Shard, tally: Tally, end: ShardEnd) -> None:
         del self._open[shard.number]
+        self._same.forget(shard.number)
         add_tally(self.tally, tally)
         if not path_of(self._folder, shard.number).exists():
             raise self._gone(shard.number, 0, len(shard.items))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any, cast
@@ -28,11 +29,13 @@ from ..batch._tally import BatchSummary, Tally
 from ._book import Book
 from ._driver import Driver
 from ._fit import apart, limited, limiters
+from ._keys import KeyTable
 from ._library import library
 from ._limiter import RayLimiter
 from ._output import OneFile, Output, Parts, is_folder
 from ._pool import Pool, actor_class
 from ._purse import Purse
+from ._same import Same, keys_of
 from ._shards import count_in, cut, is_dataset, shorter, size_for, source_of
 from ._worker import Work
 
@@ -140,7 +143,7 @@ class _Batch:
         book = Book(self.folder, self.work.label, self.work.fingerprint)
         try:
             size = book.shard_size(self.engine.shard_size, size_for(self.items, self.workers))
-            self.work.mark = book.mark
+            self.work.mark, self.work.size = book.mark, size
             begun = (self.folder / "shards").exists()
             output: Output = (Parts if self.parts else OneFile)(self.out, begun=begun)
             purse = Purse(self.max_cost, self.max_tokens)
@@ -167,8 +170,10 @@ class _Batch:
         pool = self._pool = Pool(self.work, beside, self.workers, self.engine.ray_options, self._connect)
         tally = Tally(count_in(self.items) if self.progress or self.metrics else None)
         tally.metrics = self.metrics
+        table = KeyTable(self.folder / "keys.sqlite")
+        same = partial(Same, table, keys_of(self.here, self.work.system), size)
         return Driver(
-            cut(self.source, size, ended), pool, self.work, book, output, purse, tally, Progress(self.progress),
+            cut(self.source, size, ended), pool, self.work, book, output, purse, same, tally, Progress(self.progress),
             retry_failed=self.retry_failed, whole_report=self.report is not None,
         )  # fmt: skip
 

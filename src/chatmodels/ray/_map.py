@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
+from .._batch import as_completed
 from .._cache_key import question_of
 from .._call import Call
+from .._calls import call_flow
 from .._checks import whole
 from .._errors import ChatModelError, UsageError
-from .._json import is_array, is_object
-from .._messages import AIMessage, Message
+from .._flow import Flow
+from .._json import dumps_text, is_array, is_object
+from .._messages import AIMessage
 from .._model import ChatModel
+from .._output import Output
+from .._outputs import data_of, output_flow
+from .._typed import OutputModel
 from ..batch._engine import FATAL
+from ..batch._run import _asked
 from ._fit import fitted
 from ._journal import BlockJournal, journal_of
 from ._library import library
@@ -26,7 +33,7 @@ FIELDS = ("error", "finish_reason", "input_tokens", "output_tokens", "model", "m
 
 def map_messages(
     dataset: Any,
-    model: ChatModel | str | Callable[[], ChatModel],
+    model: ChatModel | OutputModel[Any] | str | Callable[[], ChatModel | OutputModel[Any]],
     *,
     column: str = "messages",
     output: str = "answer",
@@ -36,23 +43,25 @@ def map_messages(
     workers: int | tuple[int, int] = 2,
     journal: str | Path | None = None,
     limiter: RayLimiter | None = None,
-    errors: str = "record",
+    errors: str = "return",
     **ray_options: Any,
 ) -> Any:
     """The dataset with the model's answers as new columns: a lazy `ray.data.Dataset`.
 
-    `column` holds texts, or lists of `{"role": ..., "content": ...}`. New columns, for `output="answer"`: `answer` (text, None
+    `column` holds texts, messages (`{"role": ..., "content": ...}`) or lists of these. New columns, for `output="answer"`: `answer` (text, None
     where the call failed), `answer_error`, `answer_finish_reason`, `answer_input_tokens`, `answer_output_tokens`, `answer_model`
     and `answer_message` (the whole message as JSON). `model`: a model, its name, or a function that makes it in each worker;
-    a model travels without its key, which the worker reads from its own environment. Each of `workers` actors (or from, to) has
+    a model travels without its key, which the worker reads from its own environment. With a model of typed answers
+    (`model.with_output(Invoice)`) there is `answer_output` too, the value as JSON. Each of `workers` actors (or from, to) has
     `max_concurrency` calls under way. `journal`: a folder that all workers see; answers are written there as they come, and a block
     whose worker was lost, or that a second run meets again, calls only what is missing (with the same `batch_size`). `limiter`
-    holds for all workers together. `errors="raise"` fails the block when all its calls have ended; a wrong key, an unknown model
-    and an empty account fail it at once in either case, for every row would fail the same way. Further options (`num_cpus`,
+    holds for all workers together. `errors="return"`: a failed row has its error in its column ("record" is an older name for it);
+    `errors="raise"` fails the block when all its calls have ended. A wrong key, an unknown model and an empty account fail it at
+    once in either case, for every row would fail the same way. Further options (`num_cpus`,
     `num_gpus`, ...) go to `Dataset.map_batches`; an embedded engine (`ChatLocal`) uses `num_cpus` threads.
     """
-    if errors not in ("record", "raise"):
-        raise UsageError(f"errors is 'record' or 'raise', not {errors!r}", argument="errors")
+    if errors not in ("return", "record", "raise"):
+        raise UsageError(f"errors is 'return' or 'raise', not {errors!r}", argument="errors")
     whole("max_concurrency", max_concurrency)
     whole("batch_size", batch_size)
     library("ray.data")
@@ -67,18 +76,15 @@ def map_messages(
     return dataset.map_batches(Worker, fn_constructor_kwargs=given, **options)
 
 
+Given: TypeAlias = "ChatModel | OutputModel[Any] | Callable[[], ChatModel | OutputModel[Any]]"
+
+
 class Answers:
     """A model in a worker: what rows ask, and the records of their answers."""
 
-    def __init__(
-        self,
-        model: ChatModel | Callable[[], ChatModel],
-        settings: dict[str, Any],
-        limit: int,
-        limiter: RayLimiter | None,
-    ) -> None:
+    def __init__(self, model: Given, settings: dict[str, Any], limit: int, limiter: RayLimiter | None) -> None:
         self._given, self._settings, self._limit, self._limiter = model, settings, limit, limiter
-        self._model: ChatModel | None = None
+        self._made: tuple[ChatModel, int] | None = None
 
     @classmethod
     def of(
@@ -86,8 +92,9 @@ class Answers:
     ) -> Answers:
         """From what the user gave; wrong settings are an error here and now. The limiter's actor is started."""
         made: Any = ChatModel(model) if isinstance(model, str) else model
-        if isinstance(made, ChatModel):
-            made._call("check", None, dict(settings or {}))
+        if isinstance(made, (ChatModel, OutputModel)):
+            asked: ChatModel = _asked(cast(Any, made))[0]
+            asked._call("check", None, dict(settings or {}))
         elif not callable(made):
             raise UsageError(
                 f"model is a ChatModel, its name, or a function that makes one, not {type(made).__name__}",
@@ -95,15 +102,26 @@ class Answers:
             )
         if limiter is not None:
             limiter.start()
-        return cls(cast("ChatModel | Callable[[], ChatModel]", made), settings or {}, max_concurrency, limiter)
+        return cls(cast(Given, made), settings or {}, max_concurrency, limiter)
+
+    def _ready(self) -> tuple[ChatModel, int]:
+        """The model, made at its first use in this worker; and how often it asks for an answer that fits its output type."""
+        if self._made is None:
+            typed = isinstance(self._given, (ChatModel, OutputModel))
+            model, attempts = _asked(cast(Any, self._given if typed else cast(Any, self._given)()))
+            model = fitted(model)
+            self._made = model if self._limiter is None else model.with_layer(self._limiter.layer()), attempts
+        return self._made
 
     @property
     def model(self) -> ChatModel:
-        """The model, made at its first use in this worker."""
-        if self._model is None:
-            made = fitted(self._given if isinstance(self._given, ChatModel) else self._given())
-            self._model = made if self._limiter is None else made.with_layer(self._limiter.layer())
-        return self._model
+        """The model in this worker."""
+        return self._ready()[0]
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """What a record has."""
+        return (*FIELDS, "output") if self.model._config.output is not None else FIELDS
 
     def __reduce__(self) -> Any:
         return Answers, (self._given, self._settings, self._limit, self._limiter)
@@ -125,27 +143,33 @@ class Answers:
 
     def _call(self, value: Any) -> Call | ChatModelError:
         try:
-            given = [_without_nulls(m) for m in value] if is_array(value) else value
+            some = [value] if is_object(value) else value
+            given = [_without_nulls(m) for m in some] if is_array(some) else some
             return self.model._call(given, None, dict(self._settings))
         except ChatModelError as error:
             return error
 
     def _run(self, calls: dict[str, Call | ChatModelError], keep: Callable[[str, dict[str, Any]], None]) -> None:
         keys: list[str] = []
-        inputs: list[list[Message]] = []
+        asked: list[Call] = []
         for key, call in calls.items():
             if isinstance(call, ChatModelError):
-                keep(key, _record(call))
+                keep(key, _record(call, None))
             else:
                 keys.append(key)
-                inputs.append(list(call.messages))
-        ended = self.model.batch_as_completed(inputs, max_concurrency=self._limit, **self._settings)
-        for index, result in ended:
+                asked.append(call)
+        for index, result in as_completed(asked, self._answer, self._limit):
             if isinstance(
                 result, FATAL
             ):  # every further row would fail the same way: leaving the loop ends what is under way
                 raise result
-            keep(keys[index], _record(result))
+            keep(keys[index], _record(result, asked[index].output))
+
+    def _answer(self, call: Call) -> Flow[AIMessage]:
+        model, attempts = self._ready()
+        if call.output is None:
+            return (yield from call_flow(model._plan(), call))
+        return (yield from output_flow(model._plan(), call, call.output, attempts)).message
 
 
 class Worker:
@@ -173,9 +197,9 @@ class Worker:
     def _with_columns(self, table: Any, records: list[dict[str, Any]]) -> Any:
         arrow = library("pyarrow")
         types = {"input_tokens": arrow.int64(), "output_tokens": arrow.int64()}
-        for field in ("text", *FIELDS):
+        for field in ("text", *self._answers.fields):
             name = column_of(self._output, field)
-            values = arrow.array([record[field] for record in records], type=types.get(field, arrow.string()))
+            values = arrow.array([record.get(field) for record in records], type=types.get(field, arrow.string()))
             if name in table.column_names:
                 table = table.drop_columns([name])
             table = table.append_column(name, values)
@@ -187,13 +211,13 @@ def column_of(output: str, field: str) -> str:
     return output if field == "text" else f"{output}_{field}"
 
 
-def _record(result: AIMessage | Exception) -> dict[str, Any]:
+def _record(result: AIMessage | Exception, wanted: Output[Any] | None) -> dict[str, Any]:
     if isinstance(result, Exception):
         partial = getattr(result, "partial", None)
         return {**dict.fromkeys(("text", *FIELDS)), "error": f"{type(result).__name__}: {result}",
                 "message": None if partial is None else partial.to_json()}  # fmt: skip
     usage = result.usage
-    return {
+    found = {
         "text": result.text,
         "error": None,
         "finish_reason": result.finish_reason,
@@ -202,6 +226,7 @@ def _record(result: AIMessage | Exception) -> dict[str, Any]:
         "model": result.model,
         "message": result.to_json(),
     }
+    return found if wanted is None else {**found, "output": dumps_text(data_of(wanted, result))}
 
 
 def _raise_first(records: list[dict[str, Any]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from time import sleep
 from typing import Any
 
 from .._errors import ChatModelError, UsageError
@@ -72,6 +73,7 @@ class Pool:
         """Those who have done what they were told, or are lost."""
         refs = {m.pending: m for m in self.members if m.pending is not None}
         if not refs:
+            sleep(min(seconds, 0.1))
             return []
         ready, _ = self._ray.wait(list(refs), num_returns=1, timeout=seconds)
         more, _ = self._ray.wait(list(refs), num_returns=len(refs), timeout=0)

@@ -43,6 +43,14 @@ class Purse:
             if (self.cost is not None and cost <= 0) or (self.tokens is not None and tokens <= 0):
                 return None
             self._held[shard] = (cost, tokens)
+        return self._caps(shard, in_a_row)
+
+    def nothing(self, shard: int, in_a_row: int) -> Caps:
+        """For a shard that needs no more than what others have paid for."""
+        self._held.setdefault(shard, (0.0, 0))
+        return self._caps(shard, in_a_row)
+
+    def _caps(self, shard: int, in_a_row: int) -> Caps:
         cost, tokens = self._held[shard]
         before = self._spent.get(shard, (0.0, 0))
         return Caps(

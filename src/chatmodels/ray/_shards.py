@@ -32,6 +32,9 @@ class Shard(msgspec.Struct):
     #: Of as many items as the shard had when it ended; an input that has grown has more of them now.
     beginning: str | None = None
     losses: int = 0
+    #: Keys whose answers items of earlier shards have, and these items; and items that wait for one of them to be answered.
+    answers: dict[bytes, int] = {}
+    held: list[int] = []
 
 
 def source_of(items: Any, format: str | None) -> Iterable[Any]:

@@ -9,6 +9,7 @@ import asyncio
 import os
 import platform
 import sqlite3
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -21,12 +22,12 @@ from .._errors import UsageError
 from .._model import ChatModel
 from ..batch._engine import Options, Run
 from ..batch._gate import Gate, GateLayer
-from ..batch._journal import Journal
 from ..batch._output import Nowhere
 from ..batch._prices import price_of
 from ..batch._progress import Progress
 from ..batch._run import _asked
 from ..batch._tally import Tally
+from ._ended import ShardJournal
 from ._fit import Apart, fitted, limited, whole
 from ._limiter import RayLimiter
 from ._shards import Shard
@@ -51,8 +52,9 @@ class Work(msgspec.Struct, kw_only=True):
     system: str | None
     prices: Any
     group_prefixes: bool = True
-    #: What the folder has in it that no other has.
+    #: What the folder has in it that no other has; and how many items a shard has.
     mark: bytes = b""
+    size: int = 1
     #: How often an answer that does not fit the output type is asked for, in all.
     attempts: int = 1
 
@@ -70,7 +72,6 @@ class ShardEnd(msgspec.Struct, kw_only=True):
 
     number: int
     tally: Tally | None = None
-    read: int = 0
     again: tuple[int, ...] = ()
     stopped: str | None = None
     reason: str | None = None
@@ -96,10 +97,13 @@ class Now(msgspec.Struct, frozen=True):
 
 
 class Feed:
-    """The items of a shard, as a run reads them."""
+    """The items of a shard, as a run reads them, without those that are held for later."""
 
     def __init__(self, shard: Shard) -> None:
-        self._items: Iterator[tuple[int, Any]] = iter(enumerate(shard.items, shard.first))
+        held = set(shard.held)
+        self._items: Iterator[tuple[int, Any]] = (
+            one for one in enumerate(shard.items, shard.first) if one[0] not in held
+        )
 
     async def next(self) -> tuple[int, Any] | None:
         """Index and item; None at the end."""
@@ -118,6 +122,8 @@ class ShardWorker:
         self._stopped: tuple[str, str] | None = None
         #: What shards before this one have taught of a call's cost, so that under a cap only the very first call goes alone.
         self._learned = (0, 0, 0.0)
+        #: Long beginnings that the provider has seen, and when: the next shard begins with them.
+        self._known: OrderedDict[int, float] = OrderedDict()
 
     async def begin(self, beside: Apart | None) -> int:
         """Make the model, ready to be asked; the process's id. A UsageError where the journal's folder cannot be seen."""
@@ -143,13 +149,14 @@ class ShardWorker:
         run = Run(self._model, Feed(shard), journal, Nowhere(), self._gate, tally, Progress(False), self._options(caps))
         run._in_a_row = caps.in_a_row
         run._answers, run._most_tokens, run._most_cost = self._learned
+        run._ready._known = self._known
         self._run = run
         failed = await self._ran(run)
         self._run = None
         self._learned = run._answers, run._most_tokens, run._most_cost
         in_a_row = run._in_a_row - (0 if _some_went_well(tally) else caps.in_a_row)
         return ShardEnd(
-            number=shard.number, tally=tally, read=run.read, again=again, stopped=run.stopped, reason=run.reason,
+            number=shard.number, tally=tally, again=again, stopped=run.stopped, reason=run.reason,
             error=failed, tokens=run._spent_tokens, cost=run._spent_cost, in_a_row=in_a_row,
             omits=self._omits(),
         )  # fmt: skip
@@ -180,9 +187,11 @@ class ShardWorker:
         if self._run is not None:
             self._run.stop(stopped, reason)
 
-    def _journal(self, shard: Shard, retry_failed: bool) -> Journal:
+    def _journal(self, shard: Shard, retry_failed: bool) -> ShardJournal:
         work = self._work
-        journal = Journal(path_of(Path(work.folder), shard.number), work.label, work.fingerprint)
+        journal = ShardJournal(
+            Path(work.folder), shard.number, work.label, work.fingerprint, size=work.size, answers=shard.answers
+        )
         try:
             if retry_failed:
                 journal.forget_failed()
@@ -230,20 +239,3 @@ async def _see(folder: Path, mark: bytes) -> None:
 def mark_of(folder: Path) -> Path:
     """The file by which the folder is known."""
     return folder / "batch.json"
-
-
-def path_of(folder: Path, number: int) -> Path:
-    """The journal of a shard; a thousand of them share a folder."""
-    return folder / "shards" / f"{number // 1000:05}" / f"{number:08}.sqlite"
-
-
-def lines_of(path: Path) -> Iterator[bytes]:
-    """The lines of a shard's journal that nobody holds, in the items' order."""
-    if not path.exists():
-        return
-    # Immutable: nothing is locked, and no file is made beside it.
-    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
-    try:
-        yield from (bytes(row[0]) for row in db.execute("SELECT line FROM lines ORDER BY position"))
-    finally:
-        db.close()
