@@ -13,6 +13,7 @@ from pathlib import Path
 from ..batch._journal import Ended, Journal
 from ..batch._journal_file import damaged, sum_of
 from ..batch._rows import select
+from ._shards import Shard
 
 
 def path_of(folder: Path, number: int) -> Path:
@@ -31,28 +32,27 @@ def lines_of(path: Path) -> Iterator[bytes]:
             yield _checked(path, position, line, checksum)
 
 
-def answers_of(path: Path, wanted: dict[int, bytes]) -> dict[bytes, Ended]:
-    """Positions, each with its key -> the answers of those that have one and ask the same still. Of a journal that nobody holds."""
+def ends_of(path: Path, wanted: dict[int, bytes]) -> dict[bytes, Ended]:
+    """Positions, each with its key -> the ends of those that ask the same still. Of a journal that nobody holds."""
     found: dict[bytes, Ended] = {}
     if not path.exists():
         return found
-    question = """SELECT position, CAST(items.key AS BLOB), CAST(line AS BLOB), sum FROM lines JOIN items USING (position)
-        WHERE ok = 1 AND position IN"""
+    question = """SELECT position, CAST(items.key AS BLOB), CAST(line AS BLOB), ok, sum FROM lines JOIN items USING (position)
+        WHERE position IN"""
     with _read(path) as db:
-        for position, key, line, checksum in select(db, question, list(wanted)):
+        for position, key, line, ok, checksum in select(db, question, list(wanted)):
             if key == wanted[position]:
-                found[key] = Ended(position, _checked(path, position, line, checksum), True)
+                found[key] = Ended(position, _checked(path, position, line, checksum), bool(ok))
     return found
 
 
 class ShardJournal(Journal):
-    """Of one shard. `answers`: keys, and the items of other shards, of `size` items each, that have ended and ask the same."""
+    """Of one shard. It knows the answers of items of other shards that ask the same; `size`: items in a shard."""
 
-    def __init__(
-        self, folder: Path, number: int, label: str, fingerprint: str, *, size: int, answers: dict[bytes, int]
-    ) -> None:
-        super().__init__(path_of(folder, number), label, fingerprint)
-        self._folder, self._size, self._elsewhere = folder, size, answers
+    def __init__(self, folder: Path, shard: Shard, label: str, fingerprint: str, size: int) -> None:
+        super().__init__(path_of(folder, shard.number), label, fingerprint)
+        self._folder, self._size = folder, size
+        self._elsewhere, self._waited = shard.answers, shard.waited
 
     def _same(self, keys: set[bytes]) -> dict[bytes, Ended]:
         found = super()._same(keys)
@@ -61,7 +61,8 @@ class ShardJournal(Journal):
             position = self._elsewhere[key]
             shards.setdefault(position // self._size, {})[position] = key
         for number, wanted in shards.items():
-            found.update(answers_of(path_of(self._folder, number), wanted))
+            ends = ends_of(path_of(self._folder, number), wanted)
+            found.update({key: end for key, end in ends.items() if end.ok or key in self._waited})
         return found
 
 

@@ -48,17 +48,17 @@ def map_messages(
 ) -> Any:
     """The dataset with the model's answers as new columns: a lazy `ray.data.Dataset`.
 
-    `column` holds texts, messages (`{"role": ..., "content": ...}`) or lists of these. New columns, for `output="answer"`: `answer` (text, None
-    where the call failed), `answer_error`, `answer_finish_reason`, `answer_input_tokens`, `answer_output_tokens`, `answer_model`
-    and `answer_message` (the whole message as JSON). `model`: a model, its name, or a function that makes it in each worker;
-    a model travels without its key, which the worker reads from its own environment. With a model of typed answers
+    `column` holds texts, messages (`{"role": ..., "content": ...}`) or lists of these. New columns, for `output="answer"`: `answer`
+    (text, None where the call failed), `answer_error`, `answer_finish_reason`, `answer_input_tokens`, `answer_output_tokens`,
+    `answer_model` and `answer_message` (the whole message as JSON). `model`: a model, its name, or a function that makes it in each
+    worker; a model travels without its key, which the worker reads from its own environment. With a model of typed answers
     (`model.with_output(Invoice)`) there is `answer_output` too, the value as JSON. Each of `workers` actors (or from, to) has
     `max_concurrency` calls under way. `journal`: a folder that all workers see; answers are written there as they come, and a block
     whose worker was lost, or that a second run meets again, calls only what is missing (with the same `batch_size`). `limiter`
     holds for all workers together. `errors="return"`: a failed row has its error in its column ("record" is an older name for it);
     `errors="raise"` fails the block when all its calls have ended. A wrong key, an unknown model and an empty account fail it at
-    once in either case, for every row would fail the same way. Further options (`num_cpus`,
-    `num_gpus`, ...) go to `Dataset.map_batches`; an embedded engine (`ChatLocal`) uses `num_cpus` threads.
+    once in either case, for every row would fail the same way. Further options (`num_cpus`, `num_gpus`, ...) go to
+    `Dataset.map_batches`; an embedded engine (`ChatLocal`) uses `num_cpus` threads.
     """
     if errors not in ("return", "record", "raise"):
         raise UsageError(f"errors is 'return' or 'raise', not {errors!r}", argument="errors")

@@ -47,12 +47,15 @@ class Same:
 
     def tell(self, shard: Shard) -> None:
         """Before it is handed out: where answers are for it, and which of its items are left for later."""
+        before = set(shard.held)
         shard.answers, shard.held = {}, []
         for key, (first, own) in self._twins.get(shard.number, {}).items():
             if self._ended(first // self._size):
                 shard.answers[key] = first
             else:
                 shard.held += own
+            if own[0] in before:
+                shard.waited.add(key)
 
     def put_off(self, shard: Shard) -> None:
         """All but what it holds for later has ended."""

@@ -35,6 +35,8 @@ class Shard(msgspec.Struct):
     #: Keys whose answers items of earlier shards have, and these items; and items that wait for one of them to be answered.
     answers: dict[bytes, int] = {}
     held: list[int] = []
+    #: Keys whose items have been held: they end as that one has, well or not.
+    waited: set[bytes] = set()
 
 
 def source_of(items: Any, format: str | None) -> Iterable[Any]:

@@ -189,9 +189,7 @@ class ShardWorker:
 
     def _journal(self, shard: Shard, retry_failed: bool) -> ShardJournal:
         work = self._work
-        journal = ShardJournal(
-            Path(work.folder), shard.number, work.label, work.fingerprint, size=work.size, answers=shard.answers
-        )
+        journal = ShardJournal(Path(work.folder), shard, work.label, work.fingerprint, work.size)
         try:
             if retry_failed:
                 journal.forget_failed()
