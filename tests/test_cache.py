@@ -34,8 +34,8 @@ from chatmodels import (
 )
 from chatmodels._cache_key import question_of
 from chatmodels._call import Call, Settings
-from chatmodels._calls import Plan
 from chatmodels._layers import Inner
+from chatmodels._plan import Plan
 from chatmodels.caches import Cache, InMemoryCache, SQLiteCache, get_llm_cache, set_llm_cache
 from chatmodels.layers import Flow, Layer
 

@@ -19,10 +19,11 @@ from chatmodels import (
     RateLimitError,
     UsageError,
 )
-from chatmodels._calls import Streaming, call_flow, stream_flow
+from chatmodels._calls import call_flow, stream_flow
 from chatmodels._errors import BadRequestError
 from chatmodels._events import Restarted
 from chatmodels._flow import Deliver
+from chatmodels._plan import Streaming
 from chatmodels.control import Breaker, BreakerOpen, FallbackError
 from chatmodels.layers import Layer
 

@@ -11,10 +11,10 @@ import pytest
 
 from chatmodels import ChatModel, IncompleteStream, ProviderError
 from chatmodels._call import Call
-from chatmodels._calls import Ledger, Plan, Streaming
 from chatmodels._events import End, TextDelta
 from chatmodels._layers import Inner, InnerStream
 from chatmodels._messages import AIMessage
+from chatmodels._plan import Ledger, Plan, Streaming
 from chatmodels.layers import Deliver, Flow, Layer, TryLayer, around, everywhere
 
 from .servers import Server, error, plain, serving, sse

@@ -25,7 +25,7 @@ from chatmodels import (
     TransportError,
 )
 from chatmodels._call import Call, HTTPResponse
-from chatmodels._calls import Plan, Streaming, call_flow, stream_flow
+from chatmodels._calls import call_flow, stream_flow
 from chatmodels._errors import BadRequestError, ConnectError, NotFoundError, PermissionDeniedError, ProviderError
 from chatmodels._flow import (
     Deliver,
@@ -43,6 +43,7 @@ from chatmodels._flow import (
     WallClock,
 )
 from chatmodels._messages import HumanMessage
+from chatmodels._plan import Plan, Streaming
 from chatmodels._retry import Budget, Retry, backoff, is_retryable, retry_after
 from chatmodels.dialects.openai_chat import OpenAIChat
 

@@ -19,12 +19,13 @@ from ._cache_flights import Flight, Flights, boarded, leading, watched
 from ._cache_key import Question, asked_in_words, question_of, setting_of
 from ._cache_record import Record, events_in, marked, read, worth_keeping, written
 from ._call import Call
-from ._calls import Ledger, Plan, Streaming, _deliver
+from ._calls import _deliver
 from ._errors import UsageError
 from ._events import Event
 from ._flow import Ask, Flow
 from ._layers import CACHE, FALLBACK, HEDGE, Inner, InnerStream, Layer, TryLayer
 from ._messages import AIMessage
+from ._plan import Ledger, Plan, Streaming
 from ._secret_looks import ANY
 from ._usage import Attempt
 

@@ -13,7 +13,7 @@ from ._events import Event
 from ._flow import NOW, Ask, Deliver, Effect, Emit, Flow
 
 if TYPE_CHECKING:
-    from ._calls import Streaming
+    from ._plan import Streaming
 
 #: Seconds for which a stream's reader may hold it up before one who waits makes the call anew.
 PATIENCE = 0.25

@@ -17,7 +17,7 @@ from ._messages import HumanMessage
 from ._parts import Text
 
 if TYPE_CHECKING:
-    from ._calls import Plan
+    from ._plan import Plan
 
 #: Raised when keys or records change their meaning: older entries are then simply not found.
 VERSION = 1

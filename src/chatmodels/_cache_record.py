@@ -20,7 +20,7 @@ from ._usage import Attempt
 from .dialects._base import events_of
 
 if TYPE_CHECKING:
-    from ._calls import Plan
+    from ._plan import Plan
 
 #: Answers that are whole: what was cut off, refused, filtered or paused may be whole when it is asked for again.
 _WHOLE = ("stop", "tool_calls")

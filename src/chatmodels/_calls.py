@@ -6,148 +6,26 @@ policies; no HTTP client, no clock.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import msgspec
-from msgspec.structs import force_setattr
 
 from ._auth import authorised
 from ._call import Call, HTTPRequest, HTTPResponse
-from ._errors import ChatModelError, DeadlineError, IncompleteStream, ProtocolError, ProviderError, TransportError
+from ._errors import ChatModelError, DeadlineError, IncompleteStream, ProtocolError, TransportError
 from ._events import Event, Start, TextDelta, UsageSoFar
-from ._flow import (
-    NOW,
-    RANDOM,
-    WALL_CLOCK,
-    Abortable,
-    Deliver,
-    Effect,
-    Emit,
-    Finish,
-    Flow,
-    Open,
-    Opened,
-    Read,
-    Send,
-    Sleep,
-    Target,
-    passed_on,
-)
+from ._flow import NOW, Deliver, Effect, Emit, Finish, Flow, Open, Opened, Read, Send, passed_on
 from ._fold import Fold, fold
-from ._layers import InnerStream, Layer, TryLayer, through, through_stream, tried
-from ._mask import mask
+from ._layers import InnerStream, through, through_stream, tried
 from ._messages import AIMessage
+from ._plan import Ledger, Plan, Streaming
 from ._results import result_of
-from ._retry import Budget, Retry, backoff, retry_after, wants_again, why_not
-from ._usage import Attempt, Usage
-from .dialects._base import Dialect, request_id
+from ._tries import begin, failed, measure
+from .dialects._base import request_id
 
 #: An error's body is read up to this size, in bytes.
 ERROR_LIMIT = 1_000_000
-
-
-class Plan(msgspec.Struct, frozen=True):
-    """All that a call needs besides what is asked: where, in which dialect, under which policies."""
-
-    dialect: Dialect
-    target: Target
-    retry: Retry
-    budget: Budget
-    handlers: tuple[Any, ...] = ()
-    stream_calls: bool = False
-    layers: tuple[Layer, ...] = ()
-    tries: tuple[TryLayer, ...] = ()
-
-
-class Ledger:
-    """The tries of one call so far, and what a good answer is stamped with.
-
-    `headers` and `usage` are those of the newest try, as far as they are known.
-    """
-
-    __slots__ = ("attempts", "began", "deadline", "headers", "model", "provider", "request_id", "usage", "waited",
-                 "warnings")  # fmt: skip
-
-    def __init__(self, plan: Plan, call: Call, warnings: tuple[str, ...]) -> None:
-        self.provider = plan.dialect.provider
-        self.model = call.model
-        self.warnings = warnings
-        self.attempts: list[Attempt] = []
-        self.request_id: str | None = None
-        self.headers: dict[str, str] = {}
-        self.usage: Usage | None = None
-        self.waited = 0.0
-        self.began = 0.0
-        self.deadline: float | None = None
-
-    def note(self, now: float | None, error: ChatModelError | None, usage: Usage | None, outcome: str = "ok") -> None:
-        """Write the try that has just ended into the ledger."""
-        self.attempts.append(
-            Attempt(
-                number=len(self.attempts) + 1,
-                outcome=outcome if error is None else type(error).__name__,
-                provider=self.provider,
-                model=self.model,
-                status=getattr(error, "status", None),
-                waited=self.waited,
-                seconds=None if now is None else now - self.began,
-                request_id=getattr(error, "request_id", None) or self.request_id,
-                error=None if error is None else str(error),
-                usage=usage,
-            )
-        )
-
-    def stamp(self, message: AIMessage) -> AIMessage:
-        """Put on the answer what only the call knows."""
-        for one in (message, *message.alternatives):
-            force_setattr(one, "provider", self.provider)
-        force_setattr(message, "attempts", tuple(self.attempts))
-        force_setattr(message, "request_id", self.request_id)
-        if self.warnings:
-            force_setattr(message, "warnings", (*self.warnings, *message.warnings))
-        return message
-
-    def blame(self, error: ChatModelError) -> ChatModelError:
-        """Put on the error what only the call knows."""
-        error.provider = error.provider or self.provider
-        error.model = error.model or self.model
-        error.request_id = error.request_id or self.request_id
-        error.attempts = tuple(self.attempts)
-        return error
-
-
-class Streaming:
-    """The state that a stream and its flow share: the fold, and the ledger once the flow has begun.
-
-    `heads` are events that say nothing yet (id, model, usage) and are held back until the first that does: while
-    only they have come, the call can still be tried again unseen. `hold` has the response while it is open or being
-    opened, and `left` says that the user wants no more. `stamp` is what a layer puts on the answer that it gave itself.
-    """
-
-    __slots__ = ("fold", "heads", "hold", "ledger", "left", "stamp")
-
-    def __init__(self) -> None:
-        self.fold = Fold()
-        self.heads: list[Event] = []
-        self.ledger: Ledger | None = None
-        self.hold: list[Abortable] = []
-        self.left = False
-        self.stamp: Callable[[AIMessage], AIMessage] | None = None
-
-    def leave(self) -> None:
-        """End the stream from outside, while it waits: its connection is closed, and it ends as if no more came."""
-        self.left = True
-        for opened in self.hold[-1:]:
-            opened.abort()
-
-    def message(self) -> AIMessage:
-        """The answer so far."""
-        message = self.fold.message()
-        if self.ledger is not None:
-            self.ledger.stamp(message)
-        return message if self.stamp is None else self.stamp(message)
 
 
 def call_flow(plan: Plan, call: Call) -> Flow[AIMessage]:
@@ -289,7 +167,7 @@ def _given_out(state: Streaming) -> bool:
 def _broken(plan: Plan, ledger: Ledger, error: ChatModelError, state: Streaming) -> Flow[ChatModelError]:
     """The error of a stream that broke after its first event: it carries the partial answer."""
     now: float = yield NOW
-    _measure(plan, error)
+    measure(plan, error)
     ledger.note(now, error, state.fold.usage)
     if isinstance(error, TransportError) and not isinstance(error, DeadlineError):
         cut = IncompleteStream(f"the connection broke before the answer was complete: {error}")
@@ -391,65 +269,3 @@ def collected(flow: Flow[None], folding: Fold) -> Flow[None]:
         return True
 
     return passed_on(flow, taken)
-
-
-# ---- tries
-
-
-def begin(plan: Plan, ledger: Ledger) -> Flow[None]:
-    """The first try begins: the deadline is set."""
-    ledger.began = yield NOW
-    total = plan.target.timeouts.total
-    ledger.deadline = None if total is None else ledger.began + total
-
-
-def failed(plan: Plan, ledger: Ledger, error: ChatModelError, usage: Usage | None) -> Flow[None]:
-    """A try has failed: wait and return for the next one, or raise."""
-    now: float = yield NOW
-    yield from _read_retry_after(error)
-    _measure(plan, error)
-    ledger.note(now, error, usage)
-    wait = yield from _wait(plan, ledger, error, now)
-    if wait is None:
-        raise ledger.blame(error)
-    if plan.handlers:
-        yield Emit(plan.handlers, "on_retry", (ledger.attempts[-1],), {"wait": wait, "error": error})
-    if wait > 0:
-        yield Sleep(wait)
-    ledger.waited = wait
-    ledger.began = yield NOW
-    if ledger.deadline is not None and ledger.began >= ledger.deadline:
-        raise ledger.blame(error)
-
-
-def _read_retry_after(error: ChatModelError) -> Flow[None]:
-    if isinstance(error, ProviderError) and error.retry_after is None and error.headers:
-        headers = error.headers
-        if "retry-after" in headers or "retry-after-ms" in headers:
-            error.retry_after = retry_after(headers, (yield WALL_CLOCK))
-
-
-def _measure(plan: Plan, error: ChatModelError) -> None:
-    """A passed deadline says its length, and no error says the key."""
-    mask(error, plan.target.headers, plan.target.authorise)
-    if isinstance(error, DeadlineError) and error.seconds is None:
-        error.seconds = getattr(plan.target.timeouts, error.phase, None)
-
-
-def _wait(plan: Plan, ledger: Ledger, error: ChatModelError, now: float) -> Flow[float | None]:
-    """Seconds to wait before the next try; None: do not try again."""
-    retry = plan.retry
-    tried = len(ledger.attempts)
-    if tried >= retry.attempts or not wants_again(retry, error):
-        return None
-    asked = getattr(error, "retry_after", None)
-    if asked is not None and asked > retry.patience:
-        error.text += why_not(asked, retry.patience, None)
-        return None
-    dice: float = yield RANDOM
-    # "0", and a date that is past by our clock, are no leave to ask at once and without end.
-    wait = asked + dice * min(0.25, asked * 0.1) if asked else backoff(retry, tried, dice)
-    if ledger.deadline is not None and now + wait >= ledger.deadline:
-        error.text += why_not(asked, retry.patience, ledger.deadline - now)
-        return None
-    return wait if plan.budget.take() else None

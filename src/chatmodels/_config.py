@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ._call import Settings
-from ._calls import Plan
 from ._errors import MissingKeyError, UsageError
 from ._flow import Target, Timeouts
 from ._http import transport
 from ._http_common import HTTPConfig
 from ._layers import Layer, TryLayer, sorted_layers
+from ._plan import Plan
 from ._providers import Provider, base_url_names, load, provider, url_fields
 from ._quirks import QUIRKS
 from ._retry import Budget, Retry

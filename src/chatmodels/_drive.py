@@ -12,8 +12,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from random import random as _dice  # full jitter of waits, not a secret
 from typing import Any, TypeVar
 
-from ._calls import Streaming
 from ._flow import Ask, Deliver, Emit, Finish, Flow, Now, Open, Random, Read, Send, Sleep, WallClock
+from ._plan import Streaming
 from ._stream import AIMessageChunk
 
 T = TypeVar("T")

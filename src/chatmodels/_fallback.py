@@ -14,7 +14,7 @@ from msgspec.structs import force_setattr
 
 from ._breaker import Breaker, BreakerOpen, Circuit, is_failure
 from ._call import Call
-from ._calls import Plan, Streaming, layered, layered_stream
+from ._calls import layered, layered_stream
 from ._errors import (
     ChatModelError,
     ContextTooLongError,
@@ -30,6 +30,7 @@ from ._flow import NOW, Deliver, Emit, Flow
 from ._layers import FALLBACK, Inner, InnerStream, Layer
 from ._limits_book import LimitError
 from ._messages import AIMessage
+from ._plan import Plan, Streaming
 from ._retry import On, wanted
 
 #: The errors after which another model is asked, unless the user says otherwise. A refusal and a bad request never are.

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from ._call import Call, Settings
-from ._calls import Plan
 from ._json import is_object
+from ._plan import Plan
 from ._usage import Attempt
 
 if TYPE_CHECKING:

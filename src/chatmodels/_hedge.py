@@ -13,12 +13,13 @@ import msgspec
 from msgspec.structs import force_setattr
 
 from ._call import Call
-from ._calls import Ledger, Plan, Streaming, layered, layered_stream
+from ._calls import layered, layered_stream
 from ._errors import ChatModelError
 from ._fallback_other import Other, renumbered, with_total
 from ._flow import NOW, Abortable, Ask, Deliver, Flow, passed_on
 from ._layers import HEDGE, Inner, InnerStream, Layer, TryLayer
 from ._messages import AIMessage
+from ._plan import Ledger, Plan, Streaming
 from ._usage import Attempt
 
 #: How soon to look again at a lane that has not sent yet, in seconds, where no longer silence is asked for.

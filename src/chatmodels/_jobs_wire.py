@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 
 from ._call import HTTPRequest
-from ._calls import Plan
 from ._errors import UsageError
 from ._jobs import Item, Limits, parsed
+from ._plan import Plan
 
 _JSONL = re.compile(rb"[^\r\n]+")
 

@@ -15,9 +15,9 @@ from ._flow import Deliver, Effect, Flow, passed_on
 
 if TYPE_CHECKING:
     from ._call import Call
-    from ._calls import Ledger, Plan, Streaming
     from ._events import Event
     from ._messages import AIMessage
+    from ._plan import Ledger, Plan, Streaming
 
 T = TypeVar("T")
 

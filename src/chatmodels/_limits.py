@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 from ._call import Call
-from ._calls import Ledger, Plan
 from ._errors import ChatModelError, ConnectError, ProviderError, RateLimitError
 from ._flow import NOW, WALL_CLOCK, Flow
 from ._layers import TryLayer
@@ -17,6 +16,7 @@ from ._limits_book import LimitError
 from ._limits_estimate import input_tokens, output_tokens
 from ._limits_headers import Kind, quotas, says_quota
 from ._limits_window import Quota
+from ._plan import Ledger, Plan
 from ._retry import retry_after
 
 T = TypeVar("T")

@@ -6,56 +6,38 @@ and forks, and it pickles without its key.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, Unpack, cast, overload
+from collections.abc import Callable
+from typing import Any, ClassVar, Self, Unpack, cast
 
 import msgspec
 
 from ._call import Call
-from ._calls import Plan, Streaming, call_flow, stream_flow
-from ._config import Config, base_url_of, key_of, plan_of
+from ._calls import call_flow, stream_flow
+from ._config import Config, plan_of
 from ._drive import achunks, arun, chunks, run
 from ._errors import UsageError
-from ._flow import Flow, Timeouts
-from ._http_common import HTTPConfig, without_user
+from ._flow import Flow
+from ._http_common import without_user
 from ._inputs import Input, messages_of
 from ._json import is_object
 from ._layers import ambient, with_ambient
-from ._messages import AIMessage, HumanMessage
+from ._messages import AIMessage
 from ._model_2023 import OldNames
+from ._model_given import config_of, names_of
 from ._model_many import ManyCalls
 from ._model_policies import Policies
 from ._model_steps import Step
 from ._model_tokens import Counting
 from ._model_tools import ToolCalls
-from ._options import (
-    POLICIES,
-    SETTINGS,
-    CallOptions,
-    ModelOptions,
-    OneCall,
-    handlers_of,
-    one_name_each,
-    policies_of,
-    retry_of,
-    settings_of,
-    stop_of,
-    timeouts_of,
-)
-from ._providers import keywords, load, provider
+from ._model_variations import Variations
+from ._options import SETTINGS, ModelOptions, OneCall, handlers_of, one_name_each, settings_of, stop_of
+from ._plan import Plan, Streaming
+from ._providers import load, provider
 from ._retry import Budget
-from ._secret import Hidden, Secret, hidden
 from ._stream import AsyncChatStream, ChatStream
 
-if TYPE_CHECKING:
-    from ._typed import OutputModel
 
-T = TypeVar("T")
-Errors = Literal["raise", "return"]
-
-
-class ChatModel(ManyCalls, ToolCalls, Policies, Counting, OldNames, Step[AIMessage]):
+class ChatModel(ManyCalls, ToolCalls, Variations, Policies, Counting, OldNames, Step[AIMessage]):
     """A chat model: messages in, a message out.
 
     `ChatModel("provider:model")` reaches any provider; `ChatModel()` is the model that the variable CHATMODELS_MODEL names,
@@ -79,7 +61,7 @@ class ChatModel(ManyCalls, ToolCalls, Policies, Counting, OldNames, Step[AIMessa
 
     def __new__(cls, model: str | None = None, **options: Any) -> Self:
         if cls is ChatModel:
-            row = provider(_split(model or options.get("model_name") or _default())[0])
+            row = provider(names_of(model or options.get("model_name"))[0])
             if row.model_class is not None:
                 return cast(Self, object.__new__(load(row.model_class)))
         return object.__new__(cls)
@@ -90,43 +72,10 @@ class ChatModel(ManyCalls, ToolCalls, Policies, Counting, OldNames, Step[AIMessa
     def _start(self, model: str | None, options: dict[str, Any], provider_name: str | None = None) -> None:
         given = one_name_each({"model": model, **options})
         name, model_name = self._names(given.pop("model", None))
-        name = provider_name or name
-        row = provider(name)
-        policy = policies_of({k: given.pop(k) for k in list(given) if k in POLICIES})
-        mine = self.own_options.union(keywords(row))
-        own = {k: given.pop(k) for k in list(given) if k in mine}
-        config = Config(
-            provider=name,
-            model=model_name or row.default_model or _need_model(name),
-            settings=settings_of(given),
-            key=_key(policy.get("api_key")),
-            base_url=_base_url(policy.get("base_url")),
-            organization=policy.get("organization") or _organization(name),
-            headers=hidden(policy.get("headers") or {}),
-            timeouts=timeouts_of(policy.get("timeout")),
-            retry=retry_of(policy.get("max_retries")),
-            handlers=handlers_of(policy.get("callbacks")),
-            streaming=bool(policy.get("streaming")),
-            http=_http(policy, name),
-            http_client=policy.get("http_client"),
-            layers=_cache_layers(policy.get("cache")),
-            engine=own.get("engine_options") or {},
-            provider_options={k: v for k, v in own.items() if k != "engine_options" and v is not None},
-        )
-        key_of(config, row)
-        base_url_of(config, row)
-        self._hold(config, Budget())
+        self._hold(config_of(provider_name or name, model_name, given, self.own_options), Budget())
 
     def _names(self, model: str | None) -> tuple[str, str | None]:
-        own = self.provider_name
-        if model is not None and not isinstance(model, str):
-            raise UsageError(f"model is a str such as 'gpt-4o', not {type(model).__name__}", argument="model")
-        if own is None:
-            return _split(model or _default())
-        if model is None:
-            return own, None
-        head, found, rest = model.partition(":")
-        return (own, rest or None) if found and head == own else (own, None if model == own else model)
+        return names_of(model, self.provider_name)
 
     def _hold(self, config: Config, budget: Budget) -> None:
         object.__setattr__(self, "_config", config)
@@ -211,81 +160,6 @@ class ChatModel(ManyCalls, ToolCalls, Policies, Counting, OldNames, Step[AIMessa
 
     def __deepcopy__(self, memo: object) -> Self:
         return self
-
-    # -- variations
-
-    def with_settings(self, *, stop: str | list[str] | None = None, **settings: Unpack[CallOptions]) -> Self:
-        """A model with other settings; None takes a setting back.
-
-        >>> chat = ChatModel("local").with_settings(temperature=0, max_tokens=20)
-        """
-        given = one_name_each(cast("dict[str, Any]", settings))
-        if stop is not None:
-            given["stop"] = stop
-        return self._changed(settings=settings_of(given, self._config.settings))
-
-    def with_model(self, model: str) -> Self:
-        """The same with another model of the same provider."""
-        return self._changed(model=model)
-
-    def with_tools(
-        self, *tools: Any, tool_choice: str | dict[str, Any] | None = None, parallel_tool_calls: bool | None = None
-    ) -> Self:
-        """A model that may call these tools: functions, `tool` objects, pydantic models, dicts of any provider, MCP tools.
-
-        `tool_choice`: "auto", "none", "required", or the name of the tool that must be called.
-        """
-        from ._tools import as_tool
-
-        changes: dict[str, Any] = {}
-        if tool_choice is not None:
-            changes["tool_choice"] = tool_choice
-        if parallel_tool_calls is not None:
-            changes["parallel_tool_calls"] = parallel_tool_calls
-        settings = settings_of(changes, self._config.settings)
-        made = (*self._config.tools, *(as_tool(t) for t in tools))
-        names = [t.name for t in made]
-        twice = next((n for n in names if n and names.count(n) > 1), None)
-        if twice:
-            raise UsageError(f"two tools are called {twice!r}: give one of them another name=", argument="tools")
-        return self._changed(tools=made, settings=settings)
-
-    @overload
-    def with_output(
-        self, output: type[T], *, name: str | None = None, strict: bool | None = None, attempts: int = 2
-    ) -> OutputModel[T]: ...
-    @overload
-    def with_output(
-        self, output: Any, *, name: str | None = None, strict: bool | None = None, attempts: int = 2
-    ) -> OutputModel[Any]: ...
-    def with_output(
-        self, output: Any, *, name: str | None = None, strict: bool | None = None, attempts: int = 2
-    ) -> OutputModel[Any]:
-        """A model whose answers are values of a type: a pydantic model, dataclass, TypedDict, msgspec.Struct, `list[...]`, a union,
-        a `Literal`, or a JSON schema (a dict).
-
-        `attempts` bounds how often a model is asked whose answer does not fit; every try is in the message's `attempts`.
-
-        >>> chat.with_output(Invoice)("...")  # doctest: +SKIP
-        Invoice(number=7, total=12.5)
-        """
-        from ._output import Output
-        from ._typed import OutputModel
-
-        return OutputModel(self, Output.of(output, name=name, strict=strict), attempts)
-
-    def with_structured_output(self, schema: Any, **options: Any) -> OutputModel[Any]:
-        """`with_output` under its other name."""
-        return self.with_output(schema, **options)
-
-    def bind_tools(self, tools: Sequence[Any], *, tool_choice: Any = None, **settings: Any) -> Self:
-        """`with_tools` under its other name: a list of tools."""
-        bound = self.with_tools(*tools, tool_choice=tool_choice)
-        return bound.with_settings(**settings) if settings else bound
-
-    def bind(self, **settings: Unpack[CallOptions]) -> Self:
-        """`with_settings` under its other name."""
-        return self.with_settings(**settings)
 
     # -- one call
 
@@ -439,81 +313,8 @@ def _unpickled(cls: type[ChatModel], config: Config) -> ChatModel:
     return cls._of(config, Budget())
 
 
-def _default() -> str:
-    return os.environ.get("CHATMODELS_MODEL") or "local"
-
-
-def _split(name: str) -> tuple[str, str | None]:
-    if not isinstance(name, str):
-        raise UsageError(f"model is a str such as 'openai:gpt-4o', not {type(name).__name__}", argument="model")
-    head, found, rest = name.partition(":")
-    if not found and not _is_provider(name):
-        raise UsageError(
-            f"{name!r} does not say which provider: write 'provider:model', e.g. 'openai:{name}'", argument="model"
-        )
-    return head, rest or None
-
-
-def _is_provider(name: str) -> bool:
-    try:
-        provider(name)
-    except UsageError:
-        return False
-    return True
-
-
-def _need_model(name: str) -> str:
-    raise UsageError(f"{name} has no default model: give model=, e.g. ChatModel('{name}:...')", argument="model")
-
-
-def _key(given: Any) -> Secret | None:
-    if given is None:
-        return None
-    if hasattr(given, "get_secret_value"):
-        given = given.get_secret_value()
-    if isinstance(given, Secret):
-        return given
-    if not isinstance(given, str):
-        raise UsageError(f"api_key is a str, not {type(given).__name__}", argument="api_key")
-    return Secret(given.strip()) if given.strip() else None
-
-
-def _base_url(given: Any) -> str | None:
-    if given is None or isinstance(given, str):
-        return given.rstrip("/") if given else None
-    return str(given).rstrip("/")
-
-
-def _organization(name: str) -> str | None:
-    if name != "openai":
-        return None
-    return os.environ.get("OPENAI_ORGANIZATION") or os.environ.get("OPENAI_ORG_ID") or None
-
-
-def _http(policy: dict[str, Any], name: str) -> HTTPConfig:
-    proxy = policy.get("proxy")
-    if proxy is None and name == "openai":
-        proxy = os.environ.get("OPENAI_PROXY") or None
-    if proxy:
-        proxy = Hidden(proxy)
-    verify = policy.get("verify")
-    return HTTPConfig(proxy=proxy, verify=True if verify is None else verify, cert=policy.get("cert"))
-
-
-def _cache_layers(cache: Any) -> tuple[Any, ...]:
-    """What `cache=` asks for: True the process's cache, False none, a cache that one; None leaves it open."""
-    if cache is None:
-        return ()
-    from .caches import layer_of
-
-    return (layer_of(cache),)
-
-
 def _callbacks(config: Any, callbacks: Any) -> Any:
     if is_object(config) and config.get("callbacks") is not None:
         given = handlers_of(config["callbacks"])
         return (*given, *handlers_of(callbacks))
     return callbacks
-
-
-__all__ = ["AIMessage", "ChatModel", "HumanMessage", "Timeouts"]

@@ -10,8 +10,8 @@ from ._errors import UsageError
 from ._inputs import Input
 
 if TYPE_CHECKING:
-    from ._calls import Plan
     from ._model import ChatModel
+    from ._plan import Plan
     from ._tool_loop import ToolLoop, ToolRun
     from ._tool_stream import AsyncToolStream, ToolStream
 

@@ -11,11 +11,12 @@ import msgspec
 from msgspec.structs import force_setattr
 
 from ._call import Call
-from ._calls import Plan, call_flow
+from ._calls import call_flow
 from ._errors import OutputError
 from ._flow import Flow
 from ._messages import AIMessage, HumanMessage, Message, ToolMessage
 from ._parts import InvalidToolCall, ToolCall
+from ._plan import Plan
 from ._usage import Attempt
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from ._schema_classes import is_object_type
 from ._schema_convert import Mismatch, convert, convert_node, takes_null, told
 from ._schema_dialects import (
     enforced,
@@ -38,7 +39,7 @@ from ._schema_nodes import (
     TupleNode,
     UnionNode,
 )
-from ._schema_types import hints_of, is_object_type, node_of
+from ._schema_types import hints_of, node_of
 from ._schema_validate import check_schema, drop_absent, validate
 from ._schema_walk import Schema, is_array, is_object, map_children
 

@@ -1,15 +1,13 @@
 """Python annotations read into a small tree of nodes, which JSON Schemas and conversions are made from.
 
-Owns all that is known of annotations: generics, `Annotated`, forward references, and the kinds of classes
-that count as objects. Knows nothing of JSON Schema's keywords beyond those that `Annotated` can carry.
-pydantic is never imported here: a type that is pydantic's own brings it along, already loaded.
+Owns all that is known of annotations: generics, `Annotated`, type aliases and forward references. Knows nothing of JSON Schema's
+keywords. pydantic is never imported here: a type that is pydantic's own brings it along, already loaded.
 """
 
 from __future__ import annotations
 
 import collections
 import collections.abc
-import dataclasses
 import datetime
 import enum
 import sys
@@ -21,9 +19,20 @@ from typing import Any, Literal, TypeVar, Union
 import msgspec
 
 from ._errors import UsageError
-from ._schema_docs import Doc, parse_doc
+from ._schema_classes import (
+    WRAPPERS,
+    RawField,
+    class_doc,
+    empty_object,
+    is_foreign,
+    is_object_type,
+    object_name,
+    raw_fields,
+    word_of,
+)
+from ._schema_docs import Doc
+from ._schema_meta import metadata_of
 from ._schema_nodes import (
-    MISSING,
     AliasNode,
     AnyNode,
     ArrayNode,
@@ -33,17 +42,12 @@ from ._schema_nodes import (
     MapNode,
     MetaNode,
     Node,
-    ObjectNode,
     ScalarNode,
     TextNode,
     TupleNode,
     UnionNode,
     without_meta,
 )
-from ._schema_walk import is_array, is_object
-
-__all__ = ["Reader", "hints_of", "is_object_type", "node_of"]
-
 
 _ACCEPTED = (
     "str, int, float, bool, None, Any, Literal, Enum, Optional and Union, list, tuple, set, dict, dataclass, "
@@ -89,26 +93,11 @@ _TEXTS: dict[Any, str] = {
 }
 # Named rather than imported: the pure layers take no uuid, and decimal and pathlib would cost import time.
 _TEXTS_BY_NAME = {("uuid", "UUID"): "uuid", ("decimal", "Decimal"): "decimal"}
-_WRAPPERS = {"Required", "NotRequired", "ReadOnly", "Final", "ClassVar", "Unpack"}
-_NUMERIC_KEYWORDS = {
-    "gt": "exclusiveMinimum",
-    "ge": "minimum",
-    "lt": "exclusiveMaximum",
-    "le": "maximum",
-    "multiple_of": "multipleOf",
-}
 
 
 def node_of(tp: Any) -> Node:
     """The node of an annotation. Raises `UsageError` for a type that has no JSON form."""
     return Reader().read(tp)
-
-
-def is_object_type(tp: Any) -> bool:
-    """Whether a class is one of those that become JSON objects by their fields."""
-    return (
-        dataclasses.is_dataclass(tp) or _is_struct(tp) or _is_typed_dict(tp) or _is_named_tuple(tp) or _is_foreign(tp)
-    )
 
 
 class Reader:
@@ -142,7 +131,7 @@ class Reader:
                 f"the type {tp!r} is only a name that cannot be resolved here; pass the class itself",
                 argument="type",
             )
-        if _is_foreign(tp):
+        if is_foreign(tp):
             return self._foreign(tp)
         raise _unsupported(tp)
 
@@ -162,7 +151,7 @@ class Reader:
 
     def _class(self, tp: type[Any]) -> Node:
         # An object's fields come first: a class can be, say, a dataclass and pydantic's too.
-        if _is_foreign(tp):
+        if is_foreign(tp):
             return self._foreign(tp)
         if is_object_type(tp):
             return self._object(tp, ())
@@ -189,7 +178,7 @@ class Reader:
             return self._union(args)
         if origin is Literal:
             return ChoiceNode(tuple((_json_choice(value, tp), value) for value in args))
-        if _word(origin) in _WRAPPERS:
+        if word_of(origin) in WRAPPERS:
             return self.read(args[0])
         if origin is tuple:
             return self._tuple(args)
@@ -200,7 +189,7 @@ class Reader:
         return self._generic_class(tp, origin, args)
 
     def _generic_class(self, tp: Any, origin: Any, args: tuple[Any, ...]) -> Node:
-        if _is_foreign(tp):
+        if is_foreign(tp):
             return self._foreign(tp)
         if _is_alias(origin):
             bindings = dict(zip(origin.__type_params__, args, strict=True))
@@ -232,22 +221,22 @@ class Reader:
 
     def _annotated(self, tp: Any, metadata: tuple[Any, ...]) -> Node:
         inner = self.read(tp)
-        keywords, description = _metadata(metadata, inner)
+        keywords, description = metadata_of(metadata, inner)
         return MetaNode(inner, keywords, description) if keywords or description else inner
 
     def _object(self, tp: Any, args: tuple[Any, ...]) -> Node:
         key = (tp, args)
         if key not in self._seen:
-            node = _empty_object(tp, _object_name(tp, args))
+            node = empty_object(tp, object_name(tp, args))
             self._seen[key] = node
-            doc = _class_doc(tp)
+            doc = class_doc(tp)
             node.description = doc.summary
             bindings = bindings_of(tp, args)
             hints = {name: _bind(hint, bindings) for name, hint in hints_of(tp).items()}
-            node.fields = [self._field(raw, hints, doc) for raw in _raw_fields(tp, hints)]
+            node.fields = [self._field(raw, hints, doc) for raw in raw_fields(tp, hints)]
         return self._seen[key]
 
-    def _field(self, raw: _RawField, hints: Mapping[str, Any], doc: Doc) -> Field:
+    def _field(self, raw: RawField, hints: Mapping[str, Any], doc: Doc) -> Field:
         node = self.read(hints.get(raw.name, Any))
         said = node.description if isinstance(node, MetaNode) else None
         description = said or raw.description or doc.parameters.get(raw.name)
@@ -282,26 +271,6 @@ def _resolved(value: Any, alias: Any) -> Any:
     return hints_of(stub, dict(vars(module)) if module else {}, {alias.__name__: alias})["value"]
 
 
-# Kinds of classes
-
-
-def _is_struct(tp: Any) -> bool:
-    return isinstance(tp, type) and issubclass(tp, msgspec.Struct)
-
-
-def _is_typed_dict(tp: Any) -> bool:
-    # Not typing.is_typeddict: that one does not know the TypedDict of typing_extensions.
-    return hasattr(tp, "__required_keys__") and isinstance(tp, type) and issubclass(tp, dict)
-
-
-def _is_named_tuple(tp: Any) -> bool:
-    return hasattr(tp, "_fields") and isinstance(tp, type) and issubclass(tp, tuple)
-
-
-def _is_foreign(tp: Any) -> bool:
-    return hasattr(tp, "__get_pydantic_core_schema__") or hasattr(tp, "__pydantic_validator__")
-
-
 def _is_alias(tp: Any) -> bool:
     return type(tp).__name__ == "TypeAliasType"
 
@@ -313,10 +282,6 @@ def _foreign(tp: Any) -> ForeignNode:
         return ForeignNode(tp, adapter, adapter.json_schema())
     except pydantic.PydanticInvalidForJsonSchema as error:
         raise UsageError(f"pydantic has no JSON Schema for {tp!r}: {error}", argument="type") from error
-
-
-def _word(origin: Any) -> str:
-    return str(getattr(origin, "_name", None) or getattr(origin, "__name__", ""))
 
 
 def _text_kind(tp: type[Any]) -> str | None:
@@ -343,81 +308,6 @@ def _unsupported(tp: Any) -> UsageError:
     return UsageError(f"the type {tp!r} has no JSON form; accepted are {_ACCEPTED}", argument="type")
 
 
-# Fields of object classes
-
-
-@dataclasses.dataclass(slots=True)
-class _RawField:
-    name: str
-    wire: str
-    required: bool
-    default: Any = MISSING
-    description: str | None = None
-
-
-def _empty_object(tp: Any, name: str) -> ObjectNode:
-    if _is_typed_dict(tp):
-        return ObjectNode(name, dict, closed=bool(getattr(tp, "__closed__", False)))
-    if not _is_struct(tp):
-        return ObjectNode(name, lambda fields: tp(**fields), positional=_is_named_tuple(tp))
-    config = tp.__struct_config__
-    if config.array_like:
-        raise UsageError(f"{tp.__name__} is an array_like Struct, which has no object form", argument="type")
-    tag = None if config.tag is None else (config.tag_field, config.tag)
-    return ObjectNode(name, lambda fields: tp(**fields), closed=config.forbid_unknown_fields, tag=tag)
-
-
-def _raw_fields(tp: Any, hints: Mapping[str, Any]) -> list[_RawField]:
-    if _is_struct(tp):
-        return [_struct_field(field) for field in msgspec.structs.fields(tp)]
-    if _is_typed_dict(tp):
-        return [_RawField(name, name, _is_required(tp, name, hint)) for name, hint in hints.items()]
-    if _is_named_tuple(tp):
-        defaults = tp._field_defaults
-        return [_RawField(name, name, name not in defaults, defaults.get(name, MISSING)) for name in tp._fields]
-    return [_dataclass_field(field) for field in dataclasses.fields(tp) if field.init]
-
-
-def _struct_field(field: Any) -> _RawField:
-    default = MISSING if field.default is msgspec.NODEFAULT else field.default
-    if field.default_factory is not msgspec.NODEFAULT:
-        default = _made(field.default_factory)
-    return _RawField(field.name, field.encode_name, field.required, default)
-
-
-def _dataclass_field(field: dataclasses.Field[Any]) -> _RawField:
-    default = MISSING if field.default is dataclasses.MISSING else field.default
-    required = default is MISSING and field.default_factory is dataclasses.MISSING
-    if field.default_factory is not dataclasses.MISSING:
-        default = _made(field.default_factory)
-    return _RawField(field.name, field.name, required, default, field.metadata.get("description"))
-
-
-def _made(factory: Any) -> Any:
-    # Only a builtin is called: any other factory may have effects, or give another value each time.
-    simple: tuple[Any, ...] = (list, dict, set, frozenset, tuple)
-    return factory() if factory in simple else MISSING
-
-
-def _is_required(tp: Any, name: str, hint: Any) -> bool:
-    # The marker decides: `__required_keys__` misses it where annotations are strings.
-    while (word := _word(typing.get_origin(hint))) in _WRAPPERS or word == "Annotated":
-        if word in ("Required", "NotRequired"):
-            return word == "Required"
-        hint = typing.get_args(hint)[0]
-    return name in tp.__required_keys__
-
-
-def _class_doc(tp: Any) -> Doc:
-    doc = tp.__dict__.get("__doc__")
-    generated = isinstance(doc, str) and doc.startswith(f"{tp.__name__}(") and doc.rstrip().endswith((")", "]"))
-    return parse_doc(None if generated else doc)
-
-
-def _object_name(tp: Any, args: tuple[Any, ...]) -> str:
-    return "_".join([tp.__name__, *(getattr(arg, "__name__", None) or "of" for arg in args)])
-
-
 # Generics
 
 
@@ -439,67 +329,3 @@ def _bind(tp: Any, bindings: Mapping[Any, Any]) -> Any:
     if not bindings or not parameters or isinstance(tp, type):
         return tp
     return tp[tuple(bindings.get(parameter, parameter) for parameter in parameters)]
-
-
-# Metadata of Annotated: msgspec.Meta, annotated_types and pydantic's FieldInfo use the same attribute names.
-
-
-def _metadata(items: tuple[Any, ...], inner: Node) -> tuple[dict[str, Any], str | None]:
-    keywords: dict[str, Any] = {}
-    description: str | None = None
-    for item in items:
-        if isinstance(item, str):
-            description = item
-            continue
-        keywords.update(_constraints(item, inner))
-        description = getattr(item, "description", None) or getattr(item, "documentation", None) or description
-        nested = getattr(item, "metadata", None)
-        if is_array(nested):
-            more, said = _metadata(tuple(nested), inner)
-            keywords.update(more)
-            description = said or description
-    return keywords, description
-
-
-def _constraints(item: Any, inner: Node) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for attribute, keyword in _NUMERIC_KEYWORDS.items():
-        bound = getattr(item, attribute, None)
-        if isinstance(bound, int | float) and not isinstance(bound, bool):
-            found[keyword] = bound
-    for end in ("min", "max"):
-        length = getattr(item, f"{end}_length", None)
-        if isinstance(length, int):
-            found[end + _length_word(inner)] = length
-    pattern = getattr(item, "pattern", None)
-    if isinstance(pattern, str):
-        found["pattern"] = pattern
-    return found | _annotations(item)
-
-
-def _annotations(item: Any) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for word in ("title", "examples"):
-        said = getattr(item, word, None)
-        if isinstance(said, str | list):
-            found[word] = said
-    for word in ("extra_json_schema", "json_schema_extra"):
-        extra = getattr(item, word, None)
-        if is_object(extra):
-            found.update(extra)
-    return found
-
-
-def _length_word(node: Node) -> str:
-    match node:
-        case ArrayNode() | TupleNode():
-            return "Items"
-        case MapNode() | ObjectNode():
-            return "Properties"
-        case UnionNode():
-            words = [_length_word(option) for option in node.options]
-            return next((word for word in words if word != "Length"), "Length")
-        case MetaNode():
-            return _length_word(node.inner)
-        case _:
-            return "Length"

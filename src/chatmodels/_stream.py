@@ -18,7 +18,7 @@ from ._messages import AIMessage
 from ._usage import Usage
 
 if TYPE_CHECKING:
-    from ._calls import Streaming
+    from ._plan import Streaming
 
 
 class AIMessageChunk(msgspec.Struct, repr_omit_defaults=True, omit_defaults=True):

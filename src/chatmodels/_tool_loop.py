@@ -11,12 +11,13 @@ from typing import Any
 import msgspec
 
 from ._call import Call
-from ._calls import Plan, call_flow
+from ._calls import call_flow
 from ._errors import UsageError
 from ._flow import Ask, Flow
 from ._json import is_array
 from ._messages import AIMessage, Message, ToolMessage
 from ._parts import PART_TYPES, InvalidToolCall, ToolCall
+from ._plan import Plan
 from ._tools import Tool
 from ._usage import Usage
 

@@ -11,11 +11,12 @@ from typing import Self
 
 import msgspec
 
-from ._calls import Plan, Streaming, stream_flow
+from ._calls import stream_flow
 from ._drive import achunks, arun, chunks, run
 from ._errors import UsageError
 from ._flow import Flow
 from ._messages import AIMessage, Message
+from ._plan import Plan, Streaming
 from ._stream import AIMessageChunk
 from ._tool_loop import ToolLoop, ToolRun
 

@@ -13,11 +13,11 @@ from typing import Any, ClassVar
 import msgspec
 
 from ._call import Call
-from ._calls import Plan, Streaming
 from ._errors import BudgetExceeded, ChatModelError
 from ._flow import Flow
 from ._layers import TRACKING, Inner, InnerStream, Layer, around
 from ._messages import AIMessage
+from ._plan import Plan, Streaming
 from ._tracking_budget import Budget, BudgetHere, budget_layer
 from ._usage import Attempt, Usage
 from .prices import Cost, Prices

@@ -12,11 +12,11 @@ from typing import Any, ClassVar, TypeVar, cast
 import msgspec
 
 from ._call import Call
-from ._calls import Ledger, Plan, Streaming
 from ._errors import BudgetExceeded, ChatModelError, ProviderError, UsageError
 from ._flow import Flow
 from ._layers import BUDGET, Inner, InnerStream, Layer, TryLayer
 from ._messages import AIMessage
+from ._plan import Ledger, Plan, Streaming
 from ._usage import Usage
 from .prices import Prices, price_of
 from .prices._cost import checked_prices

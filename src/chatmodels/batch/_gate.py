@@ -11,12 +11,12 @@ from collections.abc import Callable
 from typing import ClassVar, TypeVar
 
 from .._call import Call
-from .._calls import Ledger, Plan
 from .._errors import ChatModelError, OverloadedError, RateLimitError
 from .._flow import NOW, WALL_CLOCK, Flow, Sleep
 from .._layers import TryLayer
 from .._limits_estimate import input_tokens
 from .._limits_headers import quotas, says_quota
+from .._plan import Ledger, Plan
 from .._retry import retry_after
 from ._pace import Pace
 

@@ -11,11 +11,11 @@ from time import monotonic, time
 from typing import Any, Protocol, TypeVar
 
 from .._async import Task, mailbox, sleep
-from .._calls import Plan
 from .._drive import arun
 from .._errors import ChatModelError, ConnectError, NotFoundError, ProviderError, TransportError, UsageError
 from .._flow import Flow
 from .._jobs import Item, JobInfo, JobsAPI, JobStatus, Line, submit_flow
+from .._plan import Plan
 from .._retry import is_retryable
 from ._jobbook import JobBook, JobRow
 from ._ledger import Entry, Ledger, Note

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 
 import msgspec
 
-from .._calls import Plan
 from .._errors import BudgetExceeded
 from .._messages import AIMessage
+from .._plan import Plan
 from .._tracking_budget import Budget, BudgetHere, BudgetTry, Ticket
 from .._usage import Usage
 from ._ledger import Entry

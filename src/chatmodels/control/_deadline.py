@@ -11,11 +11,11 @@ from typing import Any, ClassVar
 import msgspec
 
 from .._call import Call
-from .._calls import Plan, Streaming
 from .._errors import DeadlineError, UsageError
 from .._flow import NOW, Flow
 from .._layers import CACHE, FALLBACK, TRACKING, Inner, InnerStream, Layer, around, with_ambient
 from .._messages import AIMessage
+from .._plan import Plan, Streaming
 
 
 class Until(Layer):

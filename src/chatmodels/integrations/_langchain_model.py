@@ -12,13 +12,14 @@ from typing import Any, cast
 import msgspec
 
 from chatmodels._call import Call
-from chatmodels._calls import Plan, Streaming, call_flow, stream_flow
+from chatmodels._calls import call_flow, stream_flow
 from chatmodels._drive import achunks, arun, chunks, run
 from chatmodels._errors import ChatModelError, UsageError
 from chatmodels._json import is_object, mapping, objects
 from chatmodels._messages import AIMessage
 from chatmodels._model import ChatModel
 from chatmodels._output import Output
+from chatmodels._plan import Plan, Streaming
 from chatmodels._results import generation_of
 from chatmodels._stream import AIMessageChunk, AsyncChatStream, ChatStream
 from chatmodels._tools import Tool, as_tool

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from chatmodels._call import Call, Settings
-from chatmodels._calls import Plan, Streaming, call_flow, stream_flow
+from chatmodels._calls import call_flow, stream_flow
 from chatmodels._drive import achunks, arun, chunks, run
 from chatmodels._errors import (
     ChatModelError,
@@ -28,6 +28,7 @@ from chatmodels._json import is_object, mapping
 from chatmodels._messages import AIMessage
 from chatmodels._model import ChatModel
 from chatmodels._output import Output
+from chatmodels._plan import Plan, Streaming
 from chatmodels._stream import AsyncChatStream, ChatStream
 from chatmodels.dialects._base import Dialect
 from chatmodels.dialects.openai_chat import OpenAIChat

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from chatmodels._call import Call
-from chatmodels._calls import Plan, Streaming, call_flow, stream_flow
+from chatmodels._calls import call_flow, stream_flow
 from chatmodels._config import dialect_of
 from chatmodels._drive import achunks, arun
 from chatmodels._errors import ChatModelError, ProviderError, UsageError
@@ -18,6 +18,7 @@ from chatmodels._messages import Message, SystemMessage
 from chatmodels._model import ChatModel
 from chatmodels._output import Output
 from chatmodels._parts import InvalidToolCall, Part, Text, ToolCall
+from chatmodels._plan import Plan, Streaming
 from chatmodels._providers import provider
 from chatmodels._stream import AsyncChatStream
 from chatmodels._tools import Tool, as_tool

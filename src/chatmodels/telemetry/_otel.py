@@ -12,10 +12,10 @@ from importlib import import_module
 from typing import Any
 from urllib.parse import urlsplit
 
-from .._calls import Plan
 from .._errors import ProviderError, UsageError
 from .._json import dumps_text
 from .._messages import AIMessage, ToolMessage
+from .._plan import Plan
 from .._run_tools_watch import ToolSeen
 from .._tool_loop import content_of_result
 from .._version import __version__

@@ -9,11 +9,11 @@ import time
 from typing import Any, ClassVar, Protocol
 
 from .._call import Call
-from .._calls import Plan, Streaming
 from .._events import Event, ReasoningDelta, TextDelta, ToolCallDelta
 from .._flow import Flow
 from .._layers import TELEMETRY, Inner, InnerStream, Layer, everywhere, relayed
 from .._messages import AIMessage
+from .._plan import Plan, Streaming
 from .._run_tools_watch import ToolSeen, observers, tell
 
 

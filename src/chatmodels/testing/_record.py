@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 import msgspec
 
 from .._call import Call, HTTPRequest, HTTPResponse
-from .._calls import Plan, Streaming
 from .._errors import TransportError, UsageError
 from .._flow import Abortable, Flow, Open, Send, Target
 from .._layers import RECORD, Inner, InnerStream, Layer, _everywhere, around, everywhere
 from .._messages import AIMessage
+from .._plan import Plan, Streaming
 from ._cassette import Cassette, Mode, Note, played
 from ._cassette_data import Failure
 

@@ -15,7 +15,6 @@ import msgspec
 
 from .._async import in_thread
 from .._call import Call, HTTPResponse
-from .._calls import Plan
 from .._errors import ChatModelError, UsageError
 from .._events import Event
 from .._flow import Open, Send, Target
@@ -24,6 +23,7 @@ from .._layers import sorted_layers
 from .._messages import AIMessage
 from .._model import ChatModel
 from .._options import ModelOptions
+from .._plan import Plan
 from ._paced import Paced, Piece
 from ._script_talk import CUT, Cut, Talk, WasCut, as_raised, completed, pieces_of, was_cut
 from ._script_wire import ScriptDialect, ScriptRequest, event_lines
