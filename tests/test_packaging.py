@@ -21,7 +21,7 @@ EXTRAS = {
     *("local", "hub", "redis", "otel", "prices", "tokens", "aws", "google", "azure", "ray", "langchain", "cli"),
     *("test", "dev"),
 }
-DEPENDENCIES = {"urllib3", "aiohttp", "msgspec"}
+DEPENDENCIES = {"msgspec"}
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ from .jobs_server import JobsServer
 
 _FORKS = """
 import json, os, sys
-import aiohttp, chatmodels._http_async
+import chatmodels._http_async
 from chatmodels.batch import _provider_job, run_batch
 from chatmodels.cli import main
 from chatmodels.prices import price_of
