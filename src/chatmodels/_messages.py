@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, cast
 
 import msgspec
@@ -26,6 +27,9 @@ from ._parts import (
     ToolResult,
 )
 from ._usage import Attempt, Usage
+
+if TYPE_CHECKING:
+    from .prompts import ChatPromptTemplate
 
 
 class _Message(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="type"):
@@ -83,6 +87,15 @@ class _Message(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="type"
         """A readable form with a title line, for printing a conversation."""
         title = f" {getattr(self, 'role', '').title()} Message "
         return f"{title:=^80}\n\n{self.text}"
+
+    def pretty_print(self) -> None:
+        """Print `pretty_repr()`."""
+        print(self.pretty_repr())
+
+    def __add__(self, other: Any) -> ChatPromptTemplate:
+        """A prompt of this message, as it is, and then `other`: a message, a text with variables, a list, a prompt."""
+        prompts = import_module("chatmodels.prompts")  # it stands above this storey: named only where it is asked for
+        return cast("ChatPromptTemplate", prompts.ChatPromptTemplate([self]) + other)
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:

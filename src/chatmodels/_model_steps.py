@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 if TYPE_CHECKING:
@@ -29,15 +29,20 @@ class Step(Generic[T]):
     @overload
     def __or__(self, other: Prompt) -> Chain[Any]: ...
     @overload
+    def __or__(self, other: Mapping[str, Any]) -> Chain[dict[str, Any]]: ...
+    @overload
     def __or__(self, other: Callable[[T], U]) -> Chain[U]: ...
     def __or__(self, other: Any) -> Chain[Any]:
         """A chain of this and then the other."""
-        from .prompts import Chain
+        return self.pipe(other)
 
-        more = other.steps if isinstance(other, Chain) else (other,)
-        return Chain((self, *more))
-
-    def __ror__(self, other: Callable[[Any], Any]) -> Chain[T]:
+    def __ror__(self, other: Callable[[Any], Any] | Mapping[str, Any]) -> Chain[T]:
         from .prompts import Chain
 
         return Chain((other, self))
+
+    def pipe(self, *others: Any) -> Chain[Any]:
+        """`step | other | ...` as a method."""
+        from .prompts import Chain
+
+        return Chain((self,)).pipe(*others)

@@ -15,6 +15,7 @@ from ._model_steps import Step
 from ._results import LLMResult
 from ._stream import AIMessageChunk
 from .prompts._base import Prompt
+from .prompts._parallel import RunnableLambda, RunnableParallel, RunnablePassthrough
 from .prompts._pipe import Chain, Errors
 from .prompts._strings import PromptTemplate
 from .prompts._values import PromptValue
@@ -22,7 +23,7 @@ from .prompts._values import PromptValue
 if TYPE_CHECKING:
     from ._model import ChatModel
 
-__all__ = ["Chain", "LLMChain", "StrOutputParser"]
+__all__ = ["Chain", "LLMChain", "RunnableLambda", "RunnableParallel", "RunnablePassthrough", "StrOutputParser"]
 
 
 class StrOutputParser(Step[str]):

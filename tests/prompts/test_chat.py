@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from chatmodels import (
     MessagesPlaceholder,
     PromptTemplate,
     SystemMessage,
+    ToolCall,
     ToolMessage,
     UsageError,
 )
@@ -27,6 +29,7 @@ from chatmodels.prompts import (
     ChatPromptValue,
     HumanMessagePromptTemplate,
     SystemMessagePromptTemplate,
+    from_dict,
 )
 
 PAGE = [
@@ -321,3 +324,46 @@ def test_no_language_at_all() -> None:
         PromptTemplate.from_template("x", template_format="erb")
     with pytest.raises(UsageError, match="do not add up"):
         PromptTemplate.from_template("x") + PromptTemplate.from_template("y", template_format="mustache")
+
+
+def test_messages_add_up_to_a_prompt() -> None:
+    """A message is taken as it is; a text beside it has variables."""
+    prompt = SystemMessage("You are {kind}.") + HumanMessage("hi") + AIMessage("what?") + "{input}"
+    assert isinstance(prompt, ChatPromptTemplate)
+    assert prompt.input_variables == ["input"]
+    assert [m.text for m in prompt.format_messages(input="{x}")] == ["You are {kind}.", "hi", "what?", "{x}"]
+    more = SystemMessage("s") + [("human", "{a}"), AIMessage("{b}")]  # noqa: RUF005
+    assert more == SystemMessage("s") + ChatPromptTemplate([("human", "{a}"), AIMessage("{b}")])
+    assert (SystemMessage("s") + MessagesPlaceholder("h")).format_messages(h=[more[2]])[1] == AIMessage("{b}")
+    with pytest.raises(UsageError, match="an item is a message"):
+        SystemMessage("s") + 5
+
+
+def test_the_newest_messages_of_a_place() -> None:
+    call = AIMessage([ToolCall("c1", "f", {})])
+    history = [HumanMessage("1"), call, ToolMessage("2", tool_call_id="c1"), AIMessage("3"), HumanMessage("4")]
+    for count, kept in ((1, history[4:]), (2, history[3:]), (3, history[3:]), (4, history[1:]), (9, history)):
+        assert MessagesPlaceholder("h", n_messages=count).format_messages(h=history) == kept
+    place = MessagesPlaceholder("h", optional=True, n_messages=2)
+    assert repr(place) == "MessagesPlaceholder('h', optional=True, n_messages=2)"
+    prompt = ChatPromptTemplate([place])
+    assert from_dict(prompt.to_dict()) == prompt == pickle.loads(pickle.dumps(prompt))
+    assert prompt != ChatPromptTemplate([MessagesPlaceholder("h", optional=True)])
+    with pytest.raises(UsageError, match="n_messages"):
+        MessagesPlaceholder("h", n_messages=0)
+
+
+def test_a_role_in_other_letters_is_named() -> None:
+    with pytest.raises(UsageError, match=r"messages\[0\]: role 'AI': write 'ai'"):
+        ChatPromptTemplate([("AI", "x")])
+
+
+def test_templates_from_text_files(tmp_path: Path) -> None:
+    path = tmp_path / "hello.txt"
+    path.write_bytes("Grüß {who}".encode("latin-1"))
+    assert PromptTemplate.from_file(path, ["who"], encoding="latin-1").format(who="Ann") == "Grüß Ann"
+    made = HumanMessagePromptTemplate.from_template_file(path, input_variables=["who"], encoding="latin-1")
+    assert made.format(who="Ann") == HumanMessage("Grüß Ann")
+    for cls in (PromptTemplate.from_file, HumanMessagePromptTemplate.from_template_file):
+        with pytest.raises(UsageError, match="names 'where', which is not"):
+            cls(path, ["who", "where"], encoding="latin-1")

@@ -96,7 +96,7 @@ def test_an_image_is_never_read_from_disk_or_fetched(tmp_path: Any) -> None:
     [
         ([42], r"content\[0\]: a part, a str or a dict with a 'type'"),
         (["a", {"type": "image", "url": "{x.y}"}], r"content\[1\].*without attributes"),
-        ([{"text": "x"}], r"content\[0\]"),
+        ([{"word": "x"}], r"content\[0\]"),
         ([{"type": "image", "url": Text("x")}], "plain data"),
     ],
 )

@@ -399,7 +399,13 @@ def test_what_langchain_dumps(tmp_path: Path) -> None:
         ({"lc": 1, "type": "not_implemented", "id": ["a", "FewShot"], "repr": "x"}, "FewShot"),
         (_lc("prompts.chat.ChatPromptTemplate", messages=[_lc("os.system", command="true")]), "system is not read"),
         (_lc("prompts.chat.ChatPromptTemplate", messages=["x"]), "'lc': 1"),
-        (_lc("prompts.chat.ChatPromptTemplate", messages=[_lc("p.MessagesPlaceholder", n_messages=3)]), "n_messages"),
+        (
+            _lc(
+                "prompts.chat.ChatPromptTemplate",
+                messages=[_lc("p.MessagesPlaceholder", variable_name="h", n_messages=0)],
+            ),
+            "n_messages",
+        ),
         (_lc("prompts.prompt.PromptTemplate", template="{a.b}"), "a name alone"),
         (_lc("prompts.prompt.PromptTemplate", template="{{ a }}", template_format="jinja2"), "jinja=True"),
     ],

@@ -202,7 +202,7 @@ async def test_functions_before_the_prompt_and_chains_within_chains(chat: ChatOp
     only = PROMPT | ChatPromptValue.to_string
     assert only.invoke(CODE) == "System: To French.\nHuman: I love programming."
     assert list(only.stream(CODE)) == [only.invoke(CODE)] == [p async for p in only.astream(CODE)]
-    with pytest.raises(UsageError, match="a step is a prompt, a model or a function, not int"):
+    with pytest.raises(UsageError, match="a step is a prompt, a model, a function or a dict of them, not int"):
         PROMPT | 42  # type: ignore[operator]
 
 
@@ -266,7 +266,7 @@ def test_a_model_begins_a_chain(chat: ChatOpenAI) -> None:
     assert list((chat | (StrOutputParser() | (lambda text: text))).stream("I love programming.")) == [SAID]
     typed = ChatScripted(['{"french": "oui"}'], cycle=True).with_output(Answer)
     assert (typed | (lambda answer: answer.french)).invoke("yes?") == "oui"
-    with pytest.raises(UsageError, match="a step is a prompt, a model or a function, not int"):
+    with pytest.raises(UsageError, match="a step is a prompt, a model, a function or a dict of them, not int"):
         chat | 42  # type: ignore[operator]
 
 

@@ -17,6 +17,7 @@ from ._messages import (
     MessagesPlaceholder,
     SystemMessagePromptTemplate,
 )
+from ._parallel import RunnableLambda, RunnableParallel, RunnablePassthrough
 from ._pipe import Chain
 from ._selectors import (
     ExampleSelector,
@@ -43,6 +44,9 @@ __all__ = [
     "Prompt",
     "PromptTemplate",
     "PromptValue",
+    "RunnableLambda",
+    "RunnableParallel",
+    "RunnablePassthrough",
     "SemanticSimilarityExampleSelector",
     "StringPromptValue",
     "SystemMessagePromptTemplate",

@@ -124,13 +124,19 @@ class Prompt:
     @overload
     def __or__(self, other: OutputModel[T]) -> Chain[T]: ...
     @overload
+    def __or__(self, other: Mapping[str, Any]) -> Chain[dict[str, Any]]: ...
+    @overload
     def __or__(self, other: Callable[[Any], T]) -> Chain[T]: ...
     def __or__(self, other: Any) -> Chain[Any]:
-        from ._pipe import Chain
+        return self.pipe(other)
 
-        return Chain((self, *other.steps) if isinstance(other, Chain) else (self, other))
-
-    def __ror__(self, other: Callable[[Any], Any]) -> Chain[PromptValue]:
+    def __ror__(self, other: Callable[[Any], Any] | Mapping[str, Any]) -> Chain[PromptValue]:
         from ._pipe import Chain
 
         return Chain((other, self))
+
+    def pipe(self, *others: Any) -> Chain[Any]:
+        """`prompt | other | ...` as a method."""
+        from ._pipe import Chain
+
+        return Chain((self,)).pipe(*others)

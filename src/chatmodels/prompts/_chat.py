@@ -294,6 +294,8 @@ def _from_pair(role: Any, body: Any, language: str) -> Any:
         raise UsageError(f"a {role} message needs its call: use ToolMessage(...)", argument="messages")
     cls = _ROLES.get(role)
     if cls is None:
+        if role.lower() in _ROLES:
+            raise UsageError(f"role {role!r}: write {role.lower()!r}", argument="messages")
         return ChatMessagePromptTemplate(body, role=role, template_format=language)
     return cls(body, template_format=language)
 

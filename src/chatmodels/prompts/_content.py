@@ -80,8 +80,10 @@ def _item(item: Any, language: str, found: list[Template]) -> Fill:
         return lambda values: list(made)
     if isinstance(item, str):
         return _part_or_text(_text(item, language, found))
-    if is_object(item) and isinstance(item.get("type"), str):
-        return _dict(item, language, found)
+    if is_object(item):
+        kind = next((k for k in ("text", "image_url") if item.keys() == {k}), None)
+        if isinstance(item.get("type"), str) or kind is not None:
+            return _dict({"type": kind, **item}, language, found)
     raise UsageError("a part, a str or a dict with a 'type'", argument="content")
 
 

@@ -3,7 +3,7 @@
     {"v": 1, "type": "chat_prompt", "messages": [...], "partial_variables": {...}}
     {"v": 1, "type": "prompt", "template": "...", "template_format": "mustache"}
 
-An item of `messages` is `{"role": ..., "template": text or parts}`, `{"placeholder": name, "optional": bool}`,
+An item of `messages` is `{"role": ..., "template": text or parts}`, `{"placeholder": name, "optional": bool, "n_messages": int}`,
 `{"message": a message's to_dict()}`, `{"examples": [...], "example_prompt": ...}` or `{"prompt": a prompt}`.
 """
 
@@ -81,7 +81,8 @@ def _item_data(item: Any) -> dict[str, Any]:
     if isinstance(item, RoleTemplate):
         return _role_data(item)
     if isinstance(item, MessagesPlaceholder):
-        return {"placeholder": item.variable_name, **({"optional": True} if item.optional else {})}
+        newest = {"n_messages": item.n_messages} if item.n_messages is not None else {}
+        return {"placeholder": item.variable_name, **({"optional": True} if item.optional else {}), **newest}
     if isinstance(item, ChatPromptTemplate):
         return {"prompt": chat_data(item)}
     if isinstance(item, FewShotChatMessagePromptTemplate):
@@ -243,8 +244,9 @@ def _read_message(fields: _Fields) -> Any:
 
 
 def _read_placeholder(fields: _Fields) -> Any:
-    fields.known("placeholder", "optional")
-    return MessagesPlaceholder(fields.text("placeholder"), optional=fields.data.get("optional") is True)
+    fields.known("placeholder", "optional", "n_messages")
+    optional, newest = fields.data.get("optional") is True, fields.data.get("n_messages")
+    return MessagesPlaceholder(fields.text("placeholder"), optional=optional, n_messages=newest)
 
 
 def _read_examples(fields: _Fields) -> Any:

@@ -66,9 +66,8 @@ def _item(data: Any) -> dict[str, Any]:
 
 
 def _placeholder(fields: dict[str, Any]) -> dict[str, Any]:
-    if fields.get("n_messages") is not None:
-        raise UsageError("a MessagesPlaceholder with n_messages is not read here", argument="n_messages")
-    return {"placeholder": fields.get("variable_name"), "optional": bool(fields.get("optional"))}
+    newest = {"n_messages": fields["n_messages"]} if fields.get("n_messages") is not None else {}
+    return {"placeholder": fields.get("variable_name"), "optional": bool(fields.get("optional")), **newest}
 
 
 def _other_role(fields: dict[str, Any]) -> dict[str, Any]:

@@ -5,10 +5,11 @@ Knows text and content templates; nothing of lists of messages.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
+from chatmodels._checks import whole_or_none
 from chatmodels._errors import UsageError
 from chatmodels._inputs import messages_of
 from chatmodels._json import is_object, is_sequence
@@ -18,7 +19,7 @@ from chatmodels._parts import PART_TYPES
 from ._content import ContentTemplate
 from ._strings import PromptTemplate
 from ._tstrings import is_tstring, tstring_content
-from ._variables import NONE, Variables
+from ._variables import NONE, Variables, check_declared
 
 if TYPE_CHECKING:
     from ._chat import ChatPromptTemplate
@@ -121,9 +122,18 @@ class RoleTemplate(MessageTemplate):
         )
 
     @classmethod
-    def from_template_file(cls, path: str | Path, **options: Any) -> Self:
-        """The template whose text a UTF-8 file holds."""
-        return cls(Path(path).read_text(encoding="utf-8"), **options)
+    def from_template_file(
+        cls,
+        template_file: str | Path,
+        input_variables: Iterable[str] | None = None,
+        *,
+        encoding: str = "utf-8",
+        **options: Any,
+    ) -> Self:
+        """The template whose text a file holds. Where `input_variables` is given, it is compared with the text."""
+        made = cls(Path(template_file).read_text(encoding=encoding), **options)
+        check_declared(input_variables, made.variables)
+        return made
 
     @property
     def variables(self) -> Variables:
@@ -266,7 +276,8 @@ class ChatMessagePromptTemplate(RoleTemplate):
 
 
 class MessagesPlaceholder(MessageTemplate):
-    """The place for messages of the caller's, such as a history. `optional`: without a value it gives no message.
+    """The place for messages of the caller's, such as a history. `optional`: without a value it gives no message. `n_messages`:
+    no more than the newest so many; a tool's result whose call is not among them is left out with it.
 
     What is given: a list of messages (or of pairs and dicts, as a model takes them; their text is never parsed), a prompt value
     or one message.
@@ -275,16 +286,18 @@ class MessagesPlaceholder(MessageTemplate):
     [HumanMessage(content='Hi {you}', additional_kwargs={})]
     """
 
-    __slots__ = ("_variables", "optional", "variable_name")
+    __slots__ = ("_variables", "n_messages", "optional", "variable_name")
 
-    def __init__(self, variable_name: str, *, optional: bool = False) -> None:
+    def __init__(self, variable_name: str, *, optional: bool = False, n_messages: int | None = None) -> None:
         if not isinstance(variable_name, str) or not variable_name.isidentifier():
             raise UsageError(
                 f"MessagesPlaceholder takes the name of a variable, e.g. 'history'; got {variable_name!r}",
                 argument="variable_name",
             )
+        whole_or_none("n_messages", n_messages)
         self.variable_name = variable_name
         self.optional = optional
+        self.n_messages = n_messages
         name = frozenset([variable_name])
         self._variables = Variables(NONE, name) if optional else Variables(name)
 
@@ -307,22 +320,35 @@ class MessagesPlaceholder(MessageTemplate):
                 f"write {name}=[HumanMessage(...)]",
                 argument=name,
             )
-        return messages_of(given, name)
+        found = messages_of(given, name)
+        return found if self.n_messages is None else _newest(found, self.n_messages)
 
     def __repr__(self) -> str:
-        return f"MessagesPlaceholder({self.variable_name!r}{', optional=True' if self.optional else ''})"
+        more = ", optional=True" if self.optional else ""
+        more += f", n_messages={self.n_messages}" if self.n_messages is not None else ""
+        return f"MessagesPlaceholder({self.variable_name!r}{more})"
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, MessagesPlaceholder):
             return NotImplemented
-        return (self.variable_name, self.optional) == (other.variable_name, other.optional)
+        return self._state() == other._state()
 
     def __hash__(self) -> int:
-        return hash((self.variable_name, self.optional))
+        return hash(self._state())
+
+    def _state(self) -> tuple[str, bool, int | None]:
+        return (self.variable_name, self.optional, self.n_messages)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _placeholder, (self.variable_name, self.optional)
+        return _placeholder, self._state()
 
 
-def _placeholder(name: str, optional: bool) -> MessagesPlaceholder:
-    return MessagesPlaceholder(name, optional=optional)
+def _placeholder(name: str, optional: bool, n_messages: int | None) -> MessagesPlaceholder:
+    return MessagesPlaceholder(name, optional=optional, n_messages=n_messages)
+
+
+def _newest(messages: list[Message], count: int) -> list[Message]:
+    from chatmodels.history._turns import groups_of
+
+    first = len(messages) - count
+    return [messages[p] for group in groups_of(messages) if group.places[0] >= first for p in group.places]

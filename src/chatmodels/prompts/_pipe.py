@@ -1,17 +1,18 @@
 """`prompt | model | parser`: steps in a row, each called with what the one before gave.
 
-A step is a prompt, a model (what has `invoke`, `ainvoke` and `batch`), or a function. The last model is the one that streams and
-takes settings. Knows no kind of prompt or model.
+A step is a prompt, a model (what has `invoke`, `ainvoke` and `batch`), a function, or a dict of steps (see `_parallel.py`).
+The last model is the one that streams and takes settings. Knows no kind of prompt or model.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from functools import partial
 from inspect import isawaitable, iscoroutine
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, cast, overload
 
 from chatmodels._errors import UsageError
+from chatmodels._json import is_object
 from chatmodels._messages import AIMessage
 
 from ._base import Prompt
@@ -36,8 +37,13 @@ class Chain(Generic[T]):
 
     def __init__(self, steps: Iterable[Any]) -> None:
         self.steps: tuple[Any, ...] = tuple(_checked(step) for step in steps)
-        models = [i for i, step in enumerate(self.steps) if _is_model(step)]
+        models = [i for i, step in enumerate(self.steps) if _is_model(step) and getattr(step, "asks", True)]
         self._last = models[-1] if models else None
+
+    @property
+    def asks(self) -> bool:
+        """Is there a model in it?"""
+        return self._last is not None
 
     @overload
     def __or__(self, other: ChatModel) -> Chain[AIMessage]: ...
@@ -46,13 +52,18 @@ class Chain(Generic[T]):
     @overload
     def __or__(self, other: Prompt) -> Chain[Any]: ...
     @overload
+    def __or__(self, other: Mapping[str, Any]) -> Chain[dict[str, Any]]: ...
+    @overload
     def __or__(self, other: Callable[[T], U]) -> Chain[U]: ...
     def __or__(self, other: Any) -> Chain[Any]:
-        more = cast("Chain[Any]", other).steps if isinstance(other, Chain) else (other,)
-        return Chain((*self.steps, *more))
+        return Chain((*self.steps, *steps_of(other)))
 
-    def __ror__(self, other: Callable[[Any], Any]) -> Chain[T]:
+    def __ror__(self, other: Callable[[Any], Any] | Mapping[str, Any]) -> Chain[T]:
         return cast("Chain[T]", Chain((other, *self.steps)))
+
+    def pipe(self, *others: Any) -> Chain[Any]:
+        """`chain | other | ...` as a method."""
+        return Chain((*self.steps, *(s for other in others for s in steps_of(other))))
 
     def __repr__(self) -> str:
         return " | ".join(repr(step) for step in self.steps)
@@ -140,7 +151,7 @@ class Chain(Generic[T]):
         """
         from chatmodels._batch import checked, finished
 
-        items: list[Any] = _listed(inputs)
+        items: list[Any] = batch_items(inputs)
         limit = checked(max_concurrency, errors)
         for index, step in enumerate(self.steps):
             options = self._options(index, config, settings)
@@ -166,7 +177,7 @@ class Chain(Generic[T]):
         """`batch` in the async world."""
         from chatmodels._batch import checked, finished
 
-        items: list[Any] = _listed(inputs)
+        items: list[Any] = batch_items(inputs)
         limit = checked(max_concurrency, errors)
         for index, step in enumerate(self.steps):
             options = self._options(index, config, settings)
@@ -338,10 +349,24 @@ def _is_model(step: Any) -> bool:
     )
 
 
+def steps_of(given: Any) -> tuple[Any, ...]:
+    """The steps of a chain; of anything else, itself."""
+    return cast("Chain[Any]", given).steps if isinstance(given, Chain) else (given,)
+
+
 def _checked(step: Any) -> Any:
+    if is_object(step) or isinstance(step, type):
+        from ._parallel import RunnableParallel, RunnablePassthrough
+
+        if is_object(step):
+            return RunnableParallel(step)
+        if step is RunnablePassthrough:  # left without its parentheses
+            return RunnablePassthrough()
     if isinstance(step, Prompt) or _is_model(step) or callable(step):
         return step
-    raise UsageError(f"a step is a prompt, a model or a function, not {type(step).__name__}", argument="step")
+    raise UsageError(
+        f"a step is a prompt, a model, a function or a dict of them, not {type(step).__name__}", argument="step"
+    )
 
 
 def _step(step: Any, value: Any, options: dict[str, Any]) -> Any:
@@ -366,7 +391,8 @@ def _name(step: Any) -> str:
     return getattr(step, "__name__", type(step).__name__)
 
 
-def _listed(inputs: Any) -> list[Any]:
+def batch_items(inputs: Any) -> list[Any]:
+    """The inputs of a batch as a list."""
     if isinstance(inputs, (str, bytes, dict)) or not isinstance(inputs, Iterable):
         raise UsageError(f"inputs is a list of inputs, not {type(cast(object, inputs)).__name__}", argument="inputs")
     return list(cast("Iterable[Any]", inputs))

@@ -66,9 +66,17 @@ class PromptTemplate(Prompt):
         return cls(text, input_variables=input_variables, **options)
 
     @classmethod
-    def from_file(cls, path: str | Path, template_format: str = "f-string") -> Self:
-        """The prompt whose text a UTF-8 file holds."""
-        return cls(Path(path).read_text(encoding="utf-8"), template_format=template_format)
+    def from_file(
+        cls,
+        template_file: str | Path,
+        input_variables: Iterable[str] | None = None,
+        *,
+        encoding: str = "utf-8",
+        **options: Any,
+    ) -> Self:
+        """The prompt whose text a file holds. `options` are those of the class, such as `template_format`."""
+        text = Path(template_file).read_text(encoding=encoding)
+        return cls(text, input_variables=input_variables, **options)
 
     @property
     def template(self) -> str:
