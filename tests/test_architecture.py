@@ -20,9 +20,9 @@ STOREYS: list[tuple[int, str]] = [
     (3, """_flow _retry _plan _calls _tries _layers _limits _fallback _breaker _hedge _cache _jobs _quirks _providers _provider_rows
         _auth _outputs _tool_loop"""),
     (4, "_async _http _proxy _tls _local _engine _weights _portal _stream _drive"),
-    (5, """_config _credentials _options _model _batch _run_tools _tool_stream _typed _tracking __init__ __main__ chat_models schema
-        callbacks compat cli prompts chains cache caches control history tokens prices telemetry testing layers providers jobs batch
-        ray integrations tools"""),
+    (5, """_config _credentials _options _model _names _batch _run_tools _tool_stream _typed _tracking __init__ __main__
+        chat_models schema callbacks compat cli prompts chains cache caches control history tokens prices telemetry testing layers
+        providers jobs batch ray integrations tools"""),
 ]  # fmt: skip
 PURE = (1, 2, 3)
 FORBIDDEN = {

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from chatmodels import compat
 from chatmodels.testing import PracticeServer, practice_server
 
 
@@ -81,9 +82,9 @@ def test_import_langchain_and_its_attributes(tmp_path: Path) -> None:
         ("from langchain.chat_models import ChatGooglePalm", "ChatGooglePalm in langchain.chat_models"),
         ("from langchain.schema import Document", "Document in langchain.schema"),
         ("from langchain.callbacks import FileCallbackHandler", "FileCallbackHandler in langchain.callbacks"),
-        ("from langchain import ConversationChain", "ConversationChain in langchain"),
-        ("import langchain.agents", "agents in langchain"),
-        ("from langchain.agents import initialize_agent", "agents in langchain"),
+        ("from langchain import PointlessName", "PointlessName in langchain"),
+        ("import langchain.pointless", "pointless in langchain"),
+        ("from langchain.pointless import name", "pointless in langchain"),
         ("from langchain.chat_models import sys", "sys in langchain.chat_models"),
     ],
 )
@@ -163,13 +164,13 @@ def test_the_real_package_stands_aside_and_is_left_alone_once_loaded(tmp_path: P
     real = tmp_path / "site" / "langchain"
     (real / "schema").mkdir(parents=True)
     (real / "__init__.py").write_text("print('the real one')\n")
-    (real / "schema" / "runnable.py").write_text("print('the real one')\n")
+    (real / "schema" / "vectorstore.py").write_text("print('the real one')\n")
     path = os.pathsep.join([str(real.parent), os.environ.get("PYTHONPATH", "")])
     ours = script(tmp_path, "from langchain.schema import HumanMessage\nprint(HumanMessage.__module__)")
     assert run(ours, cwd=tmp_path, PYTHONPATH=path).stdout == "chatmodels._messages\n"
-    lacking = run(script(tmp_path, "import langchain.schema.runnable"), cwd=tmp_path, PYTHONPATH=path)
+    lacking = run(script(tmp_path, "import langchain.schema.vectorstore"), cwd=tmp_path, PYTHONPATH=path)
     assert lacking.stdout == ""
-    assert "chatmodels.compat has no runnable in langchain.schema" in lacking.stderr
+    assert "chatmodels.compat has no vectorstore in langchain.schema" in lacking.stderr
     late = "import langchain\nfrom chatmodels.compat import install\ninstall()"
     done = subprocess.run(
         [sys.executable, "-c", late],
@@ -202,3 +203,29 @@ def test_its_help(tmp_path: Path) -> None:
     absent = run("nowhere.py", cwd=tmp_path)
     assert absent.returncode == 2
     assert absent.stderr == "chatmodels.compat: no script at 'nowhere.py'\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("langchain.memory", "no memory in langchain. Instead, keep the messages"),
+        ("langchain.memory.buffer", "keep the messages"),
+        ("langchain.chains.ConversationChain", "MessagesPlaceholder"),
+        ("langchain.chains.SimpleSequentialChain", "join the steps by bars"),
+        ("langchain.output_parsers", r"model.with_output\(T\)"),
+        ("langchain.OpenAI", r"ChatOpenAI\(\)"),
+        ("langchain.agents", "run_tools"),
+        ("langchain.vectorstores", "no part of chatmodels"),
+        ("langchain.schema.PointlessName", "what it has is AIMessage, AIMessageChunk,"),
+    ],
+)
+def test_what_is_gone_says_what_to_write_instead(name: str, said: str) -> None:
+    with pytest.raises(ModuleNotFoundError, match=said):
+        compat._Missing().find_spec(name)
+
+
+def test_chains_that_are_gone_say_what_to_write_instead() -> None:
+    with pytest.raises(ImportError, match="trim_messages"):
+        exec("from chatmodels.chains import ConversationChain", {})
+    with pytest.raises(ImportError, match="cannot import name 'PointlessName'"):
+        exec("from chatmodels.chains import PointlessName", {})

@@ -12,6 +12,7 @@ from ._errors import UsageError
 from ._json import is_object
 from ._messages import AIMessage
 from ._model_steps import Step
+from ._names_gone import remedy
 from ._results import LLMResult
 from ._stream import AIMessageChunk
 from .prompts._base import Prompt
@@ -75,10 +76,7 @@ class LLMChain(Step[dict[str, Any]]):
         metadata: dict[str, Any] | None = None,
     ) -> None:
         if memory is not None:
-            raise UsageError(
-                "LLMChain has no memory: put a MessagesPlaceholder into the prompt, and give the history as its value",
-                argument="memory",
-            )
+            raise UsageError(f"LLMChain has no memory; instead, {remedy('memory')}", argument="memory")
         if not hasattr(llm, "generate"):
             raise UsageError("LLMChain takes llm=, a chat model, e.g. ChatOpenAI()", argument="llm")
         if not isinstance(prompt, Prompt):
@@ -263,6 +261,13 @@ class LLMChain(Step[dict[str, Any]]):
 
     def _texts(self, result: LLMResult) -> list[dict[str, Any]]:
         return [{self.output_key: self._parse(answers[0].text)} for answers in result.generations]
+
+
+def __getattr__(name: str) -> object:
+    said = remedy(name)
+    if said is not None:
+        raise ImportError(f"chatmodels has no {name}. Instead, {said}", name=__name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def _handlers(given: Any) -> tuple[Any, ...]:

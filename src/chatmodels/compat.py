@@ -18,6 +18,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from ._names_gone import remedy
+
 _CALLBACKS = ("callbacks",)
 _SCHEMA = ("schema",)
 _MODELS = ("chat_models", "testing._names_2023")
@@ -51,6 +53,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "langchain.callbacks.streaming_stdout": _CALLBACKS,
     "langchain.schema.output_parser": _CHAINS,
     "langchain.schema.prompt": _PROMPTS,
+    "langchain.schema.runnable": _CHAINS,
     "langchain.prompts": _PROMPTS,
     "langchain.prompts.base": _PROMPTS,
     "langchain.prompts.chat": _PROMPTS,
@@ -67,6 +70,7 @@ _RENAMED = {
     "BaseChatModel": "ChatModel",
     "BasePromptTemplate": "Prompt",
     "BedrockChat": "ChatBedrock",
+    "RunnableMap": "RunnableParallel",
     "ChatBedrockConverse": "ChatBedrock",
 }
 
@@ -103,6 +107,10 @@ class _Missing(MetaPathFinder):
         head, _, name = fullname.rpartition(".")
         if fullname.partition(".")[0] != "langchain":
             return
+        said = next((found for part in fullname.split(".")[::-1] if (found := remedy(part)) is not None), None)
+        if said is not None:
+            text = f"chatmodels.compat has no {name} in {head}. Instead, {said}"
+            raise ModuleNotFoundError(text, name="langchain", path=fullname)
         modules = [module for module in MODULES if module.count(".") == 1] if head == "langchain" else []
         have = [*modules, *_names(head)]
         text = f"chatmodels.compat has no {name} in {head}; what it has is {', '.join(have)}"
@@ -135,7 +143,7 @@ def _module(name: str, homes: tuple[str, ...]) -> ModuleType:
 
 def _names(module: str) -> list[str]:
     """The names that a 2023 module gives."""
-    found = [name for home in MODULES.get(module, ()) for name in _home(home).__all__]
+    found = {name for home in MODULES.get(module, ()) for name in _home(home).__all__}
     return sorted(found)
 
 
