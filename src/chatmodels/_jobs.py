@@ -15,15 +15,16 @@ from msgspec.structs import force_setattr
 
 from ._auth import authorised
 from ._call import Call, HTTPRequest, HTTPResponse
-from ._calls import Ledger, Plan, begin, failed
-from ._errors import ChatModelError, ConnectError, ProtocolError, RateLimitError, UsageError
+from ._errors import ChatModelError, ConnectError, ProtocolError, ProviderError, RateLimitError, UsageError
 from ._flow import Flow, Send
 from ._json import is_object, loads
 from ._layers import TELEMETRY, TRACKING, through
 from ._mask import mask
 from ._messages import AIMessage, HumanMessage
+from ._plan import Ledger, Plan
+from ._tries import begin, failed
 from ._usage import Attempt
-from .dialects._base import request_id
+from .dialects._base import Dialect, request_id
 
 State = Literal["pending", "running", "cancelling", "done", "cancelled", "expired", "failed"]
 
@@ -74,29 +75,33 @@ class Item(msgspec.Struct, frozen=True):
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """One result as a provider's API gives it: the item's id, and a whole HTTP answer in its dialect."""
+    """One result as a provider's API gives it: the item's id, and a whole HTTP answer in its dialect (None: the model's own)."""
 
     id: str
     response: HTTPResponse
     request_id: str | None = None
+    dialect: Dialect | None = None
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """What one job may hold: items, and bytes of all requests together."""
+    """What one job may hold: at most so many items, so many bytes of all requests together, and at least so many items."""
 
     items: int
     size: int
+    least: int = 1
 
 
 class JobsAPI(Protocol):
     """One provider's batch API. The flows give and take plain values; sending is `exchange`'s.
 
-    `window` is the time within which the provider answers, in seconds. `labelled`: its list of jobs has their labels.
+    `window` is the time within which the provider answers, in seconds. `labelled`: its list of jobs has their labels. `apart`: the
+    calls go up before the job is made, so that a refusal of the job is about none of them.
     """
 
     limits: Limits
     window: float
     labelled: bool
+    apart: bool
 
     def submit(self, plan: Plan, items: Sequence[Item], label: str | None) -> Flow[str]:
         """Hand the calls over -> the job's id."""
@@ -149,6 +154,11 @@ def _check(items: Sequence[Item], limits: Limits) -> None:
             f"a job holds at most {limits.items:,} inputs here, not {len(items):,}: submit them in several jobs (`chunks`)",
             argument="inputs",
         )
+    if len(items) < limits.least:
+        raise UsageError(
+            f"a job holds at least {limits.least:,} inputs here, not {len(items):,}: ask so few in real time",
+            argument="inputs",
+        )
     ids = [item.id for item in items]
     if len(set(ids)) != len(ids):
         twice = next(i for i in ids if ids.count(i) > 1)
@@ -188,7 +198,8 @@ def read(plan: Plan, job: Job, line: Line) -> AIMessage | ChatModelError:
     response = line.response
     found: AIMessage | ChatModelError
     try:
-        found = plan.dialect.decode(response) if response.status < 300 else plan.dialect.decode_error(response)
+        dialect = line.dialect or plan.dialect
+        found = dialect.decode(response) if response.status < 300 else dialect.decode_error(response)
     except ChatModelError as error:
         found = error
     usage = None
@@ -221,8 +232,15 @@ def read(plan: Plan, job: Job, line: Line) -> AIMessage | ChatModelError:
 _ANY = Call(model="any", messages=(HumanMessage("any"),))
 
 
-def exchange(plan: Plan, request: HTTPRequest, *, once: bool = False) -> Flow[HTTPResponse]:
-    """Send a request of the API and give its answer, tried again as calls are; with `once` only where it surely did not arrive."""
+def exchange(
+    plan: Plan,
+    request: HTTPRequest,
+    *,
+    once: bool = False,
+    refused: Callable[[HTTPResponse], ProviderError] | None = None,
+) -> Flow[HTTPResponse]:
+    """Send a request of the API and give its answer, tried again as calls are; with `once` only where it surely did not arrive.
+    `refused` reads an error, where that is not in the model's dialect."""
     headers = {**plan.dialect.encode(_ANY).headers, **request.headers}
     request = msgspec.structs.replace(request, headers=headers)
     ledger = Ledger(plan, Call(model=request.path, messages=()), ())
@@ -233,7 +251,7 @@ def exchange(plan: Plan, request: HTTPRequest, *, once: bool = False) -> Flow[HT
             response: HTTPResponse = yield Send(plan.target, signed, ledger.deadline)
             ledger.request_id = request_id(response.headers)
             if response.status >= 300:
-                raise plan.dialect.decode_error(response)
+                raise (refused or plan.dialect.decode_error)(response)
             return response
         except ChatModelError as error:
             if once and not isinstance(error, (ConnectError, RateLimitError)):

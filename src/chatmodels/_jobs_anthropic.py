@@ -8,19 +8,19 @@ from typing import Any
 from urllib.parse import quote
 
 from ._call import HTTPRequest
-from ._calls import Plan
 from ._errors import UsageError
 from ._flow import Flow
 from ._jobs import Item, JobInfo, JobStatus, Limits, Line, State, asked, exchange, pages, refusal
 from ._jobs_wire import DAY, PAGE, check_fits, encoded, get, lines_in, number_of, post, time_of
 from ._json import mapping, objects, string
+from ._plan import Plan
 
 
 class AnthropicJobs:
     """`/v1/messages/batches`: the calls go up in the request, the results come down as JSONL."""
 
     limits = Limits(100_000, 256_000_000)
-    window, labelled = DAY, False
+    window, labelled, apart = DAY, False, False
     path = "/v1/messages/batches"
 
     def submit(self, plan: Plan, items: Sequence[Item], label: str | None) -> Flow[str]:

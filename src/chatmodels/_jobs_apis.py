@@ -1,4 +1,4 @@
-"""Which provider has which batch API: a table."""
+"""Which provider has which batch API: a table. Bedrock's is made for each model (`_config_jobs.py`), as it has a bucket."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def api_of(provider: str) -> JobsAPI:
     found = APIS.get(provider)
     if found is None:
         raise UsageError(
-            f"{provider} has no batch API that is known here; {', '.join(APIS)} have one",
+            f"{provider} has no batch API that is known here; {', '.join(APIS)} and bedrock have one",
             argument="model",
             provider=provider,
         )

@@ -10,18 +10,18 @@ from urllib.parse import quote
 import msgspec
 
 from ._call import HTTPRequest
-from ._calls import Plan
 from ._flow import Flow
 from ._jobs import Item, JobInfo, JobStatus, Limits, Line, State, asked, exchange, pages, refusal
 from ._jobs_wire import DAY, PAGE, check_fits, encoded, get, lines_in, number_of, post, time_of
 from ._json import is_object, mapping, objects, string
+from ._plan import Plan
 
 
 class GoogleJobs:
     """`models/X:batchGenerateContent` with the calls in the request; the answers stand in the finished operation."""
 
     limits = Limits(1_000_000, 20_000_000)  # of items no limit is written down
-    window, labelled = DAY, True
+    window, labelled, apart = DAY, True, False
     states: ClassVar[dict[str, State]] = {
         "PENDING": "pending", "RUNNING": "running", "SUCCEEDED": "done", "FAILED": "failed", "CANCELLED": "cancelled",
         "EXPIRED": "expired", "UNSPECIFIED": "pending",

@@ -6,19 +6,19 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 from urllib.parse import quote, urlsplit
 
-from ._calls import Plan
 from ._flow import Flow
 from ._jobs import Item, JobInfo, JobStatus, Limits, Line, State, asked, exchange, pages
 from ._jobs_openai import openai_line
 from ._jobs_wire import DAY, PAGE, check_fits, encoded, get, lines_in, number_of, post, time_of
 from ._json import loads, mapping, objects, string
+from ._plan import Plan
 
 
 class MistralJobs:
     """`/batch/jobs` with the calls in the request; the answers stand in the job, or in its files."""
 
     limits = Limits(10_000, 100_000_000)
-    window, labelled = DAY, True
+    window, labelled, apart = DAY, True, False
     states: ClassVar[dict[str, State]] = {
         "QUEUED": "pending", "RUNNING": "running", "SUCCESS": "done", "FAILED": "failed", "TIMEOUT_EXCEEDED": "expired",
         "CANCELLATION_REQUESTED": "cancelling", "CANCELLED": "cancelled",

@@ -11,18 +11,18 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
-from ._calls import Plan
 from ._flow import Flow
 from ._jobs import Item, JobInfo, JobStatus, Limits, Line, State, asked, exchange, pages, refusal
 from ._jobs_wire import DAY, PAGE, check_fits, encoded, get, lines_in, number_of, post, time_of, upload
 from ._json import is_object, mapping, objects, string
+from ._plan import Plan
 
 
 class OpenAIJobs:
     """`/files` and `/batches`: a JSONL file goes up, a batch is made of it, its output and error files come down."""
 
     limits = Limits(50_000, 200_000_000)
-    window, labelled = DAY, True
+    window, labelled, apart = DAY, True, False
     states: ClassVar[dict[str, State]] = {
         "validating": "pending", "in_progress": "running", "finalizing": "running", "completed": "done", "failed": "failed",
         "expired": "expired", "cancelling": "cancelling", "cancelled": "cancelled",

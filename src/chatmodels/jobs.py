@@ -6,7 +6,8 @@
     jobs.wait(job)
     for id, answer in jobs.results(job).items(): ...
 
-OpenAI (chat and responses), Groq, Anthropic, Google and Mistral. An answer is the same `AIMessage` that a plain call gives.
+OpenAI (chat and responses), Groq, Anthropic, Google, Mistral and Amazon Bedrock. An answer is the same `AIMessage` that a plain
+call gives.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from typing import Any
 
 from ._call import Call
 from ._checks import whole
+from ._config_jobs import jobs_api
 from ._drive import arun, run
 from ._errors import ChatModelError, DeadlineError, UsageError
 from ._flow import NOW, Flow, Sleep
 from ._inputs import Input
 from ._jobs import Item, Job, JobInfo, JobsAPI, JobStatus, results_flow, seen, submit_flow
-from ._jobs_apis import api_of
 from ._messages import AIMessage
 from ._model import ChatModel
 
@@ -34,13 +35,20 @@ class Jobs:
 
     The model's settings, tools and output go with every input. Making a job is never tried again where a first try may have
     arrived, since that could pay for it twice; everything else is retried as calls are.
+
+    `s3` and `role_arn` are for Bedrock, whose jobs read files in S3 and write there: "s3://bucket/folder" (else the variable
+    AWS_S3_BUCKET_NAME), and the role in whose name Bedrock does so (else AWS_BATCH_ROLE_ARN). Raises `UsageError` for a provider
+    without a batch API.
+
+    >>> jobs = Jobs(ChatBedrock("amazon.nova-lite-v1:0"), s3="s3://my-bucket/batches",
+    ...             role_arn="arn:aws:iam::123456789012:role/batches")  # doctest: +SKIP
     """
 
-    def __init__(self, model: ChatModel) -> None:
+    def __init__(self, model: ChatModel, *, s3: str | None = None, role_arn: str | None = None) -> None:
         if not isinstance(model, ChatModel):
             raise UsageError(f"model is a ChatModel, not {type(model).__name__}", argument="model")
         self._model = model
-        self._api: JobsAPI = api_of(model.provider)
+        self._api: JobsAPI = jobs_api(model._config, model._own_plan(), s3, role_arn, submits=False)
         self._counted: set[str] = set()
 
     def __repr__(self) -> str:

@@ -61,8 +61,12 @@ class JobsServer:
 
     # -- the wire
 
+    def step(self, method: str, target: str) -> str:
+        """What a request is for."""
+        return _step(method, target)
+
     def _script(self, exchange: Exchange) -> None:
-        step = _step(exchange.request.method, exchange.request.target)
+        step = self.step(exchange.request.method, exchange.request.target)
         refused = self.before(step, exchange)
         if exchange.closed:
             return
@@ -100,8 +104,12 @@ class JobsServer:
         label, requests = getattr(self, f"_read_{self.provider}")(given)
         number = next(self._numbers)
         id = {"google": f"batches/b{number}", "anthropic": f"msgbatch_{number}"}.get(self.provider, f"batch_{number}")
-        made = self.jobs[id] = Made(number, label, requests, time.monotonic() + self.takes)
+        made = self.jobs[id] = Made(number, label, requests, self.ending())
         return self._shown(id, made)
+
+    def ending(self) -> float:
+        """When a job that is made now ends."""
+        return time.monotonic() + self.takes
 
     def _read_openai(self, given: Any) -> Any:
         lines = [json.loads(line) for line in self.files[given["input_file_id"]].splitlines() if line.strip()]

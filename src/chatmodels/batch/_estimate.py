@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 import msgspec
 
 from .._call import Call
-from .._calls import Ledger, Plan
+from .._plan import Ledger, Plan
 from .._checks import whole
 from .._errors import UsageError
 from .._flow import NOW, WALL_CLOCK, Flow
@@ -111,7 +111,7 @@ def estimate_batch(model: Any, items: Any, *, sample: int = 20, **options: Any) 
     options = {name: value for name, value in options.items() if name not in _OF_THE_WHOLE}
     given, jobs = (
         options.pop("format", None),
-        {n: options.pop(n, None) for n in ("within", "job_size", "max_jobs", "poll")},
+        {n: options.pop(n, None) for n in ("within", "job_size", "max_jobs", "poll", "s3", "role_arn")},
     )
     prices, way = options.get("prices"), options.pop("via", None)
     chat = _asked(model)[0]

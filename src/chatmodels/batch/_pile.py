@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from .._calls import Plan
+from .._plan import Plan
 from .._errors import UsageError
 from .._usage import Usage
 from ._ledger import Entry
@@ -23,10 +23,11 @@ LOOK = 100
 
 
 class Pile:
-    """Items that can go into one job. `size` and `most` are of bytes, `count` of items."""
+    """Items that can go into one job. `most` (that are wanted) and `hard` (that are possible) are of bytes, `count` and `least` of
+    items."""
 
-    def __init__(self, count: int, most: int) -> None:
-        self._count, self._most = count, most
+    def __init__(self, count: int, most: int, least: int, hard: int) -> None:
+        self._count, self._most, self._least, self._hard = count, most, least, hard
         self._items: deque[tuple[Entry, int]] = deque()
         self._size = 0
 
@@ -39,8 +40,12 @@ class Pile:
 
     @property
     def full(self) -> bool:
-        """Is there enough for a whole job?"""
-        return len(self._items) >= self._count or self._size >= self._most
+        """Is there enough for a whole job, and, where a job may be too small, for the least one after it?"""
+        if self._least == 1:
+            return len(self._items) >= self._count or self._size >= self._most
+        return len(self._items) >= self._count + self._least or (
+            len(self._items) >= 2 * self._least and self._size >= self._most
+        )
 
     def __iter__(self) -> Iterator[Entry]:
         return (entry for entry, _ in self._items)
@@ -52,12 +57,24 @@ class Pile:
         """The first items, at most so many and at most a job's bytes."""
         taken: list[Entry] = []
         size = 0
-        while self._items and len(taken) < min(count, self._count) and size + self._items[0][1] <= self._most:
+        for _ in range(self.fits(count)):
             entry, own = self._items.popleft()
             taken.append(entry)
             size += own
         self._size -= size
         return taken
+
+    def fits(self, count: int) -> int:
+        """How many of the first ones go into one job, of at most so many: not so many that the rest is a job too small, if that can
+        be."""
+        taken = size = 0
+        for _, own in islice(self._items, min(count, self._count)):
+            size += own
+            if size > (self._most if taken >= self._least else self._hard):
+                break
+            taken += 1
+        left = len(self._items) - taken
+        return len(self._items) - self._least if 0 < left < self._least <= taken - self._least + left else taken
 
     def guess(self) -> Usage:
         """What an item may take: four bytes of a request are a token, an answer is as long as it may be."""
@@ -71,8 +88,8 @@ class Pile:
 class Piles:
     """All of them."""
 
-    def __init__(self, plan: Plan, count: int, most: int) -> None:
-        self._plan, self._count, self._most = plan, count, most
+    def __init__(self, plan: Plan, count: int, most: int, *, least: int, hard: int) -> None:
+        self._plan, self._count, self._most, self._least, self._hard = plan, count, most, least, hard
         self._piles: dict[Any, Pile] = {}
 
     def __len__(self) -> int:
@@ -90,7 +107,7 @@ class Piles:
             )
         kind = (request.path, entry.call.model, tuple(sorted(request.headers.items())))
         if kind not in self._piles:
-            self._piles[kind] = Pile(self._count, self._most)
+            self._piles[kind] = Pile(self._count, self._most, self._least, self._hard)
         self._piles[kind].add(entry, size)
 
     def full(self) -> Pile | None:

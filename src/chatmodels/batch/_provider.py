@@ -16,7 +16,7 @@ import msgspec
 
 from .._async import sleep, spawn
 from .._drive import arun
-from .._errors import BadRequestError, ChatModelError, OutputError
+from .._errors import BadRequestError, ChatModelError, OutputError, ProviderError
 from .._jobs import Job as Taken
 from .._jobs import JobStatus, Line, read, seen
 from .._json import mapping, objects, string
@@ -35,7 +35,7 @@ AGAIN = 3
 #: Codes with which a provider says that an item was not answered, and could be.
 GONE = frozenset({"batch_expired", "batch_cancelled", "batch_canceled"})
 #: Codes of a job that the provider does not take now, and takes when others have ended.
-LATER = frozenset({"token_limit_exceeded", "queue_limit_exceeded"})
+LATER = frozenset({"token_limit_exceeded", "queue_limit_exceeded", "ServiceQuotaExceededException"})
 #: The longest pause after a refused job, in seconds.
 LONGEST = 300.0
 
@@ -80,6 +80,9 @@ class ProviderRun(JobItems):
         pile = self._piles.full() or (self._piles.largest() if self._no_more_comes() else None)
         if pile is None:
             return False
+        if len(pile) < self.api.limits.least:
+            self._too_few(pile)
+            return False
         entries = self._taken(pile, self._within_caps(pile))
         if not entries:
             return False
@@ -96,14 +99,28 @@ class ProviderRun(JobItems):
 
     def _taken(self, pile: Pile, count: int) -> list[Entry]:
         """So many items out of the pile, as far as the model's budget allows."""
-        held = list(islice(pile, count))
+        held = list(islice(pile, pile.fits(count)))
         fits, why = self._purse.fits(held)
-        entries = pile.take(count if fits is None else fits)
+        count = len(held) if fits is None else fits
+        entries = pile.take(count) if count >= self.api.limits.least else []
         for entry in held[len(entries) :]:
             self._purse.give_back(entry.position)
         if why is not None and not entries and not self._jobs:
             self.stop("budget", str(why))
         return entries
+
+    def _too_few(self, pile: Pile) -> None:
+        """What is left makes no job. What comes back from those under way may join it; then it goes in real time, or waits for a
+        run that may do so."""
+        if self._jobs:
+            return
+        left, least = len(self._piles), self.api.limits.least
+        said = f"{left} items are left, and {self.plan.dialect.provider} takes no job of fewer than {least}"
+        if self.via.auto:
+            self._turning = True
+            self._aside(lambda: self.to_real_time(f"{said}: they are asked in real time"))
+        else:
+            self.stop("too_few", f"{said}: the same call with via='auto' asks them in real time")
 
     def _no_more_comes(self) -> bool:
         """No item can join before a job ends: all are read, or there is no room for another."""
@@ -124,11 +141,13 @@ class ProviderRun(JobItems):
                 continue
             each = spent / known if known and spent else self._guess(name, pile)
             fits = int((cap - spent) / each) - flying if each else count
-            if not known and not flying:
+            least = self.api.limits.least
+            if least == 1 and not known and not flying:
                 fits = max(1, fits)  # one goes alone, and tells
-            if spent >= cap or fits < 1:
+            if spent >= cap or fits < least:
                 if not self._jobs:
-                    self.stop(name, f"{spent:,.6g} of {cap:,.6g} are spent; give a higher {name} to go on")
+                    few = "" if least == 1 else f", and a job has {least} items at least"
+                    self.stop(name, f"{spent:,.6g} of {cap:,.6g} are spent{few}; give a higher {name} to go on")
                 return 0
             count = min(count, fits)
         return count
@@ -194,10 +213,11 @@ class ProviderRun(JobItems):
     def _job_refused(self, job: Job, error: ChatModelError) -> None:
         """The provider has not taken it: try later, or say so of each item."""
         now = monotonic()
-        if isinstance(error, FATAL):
+        later = isinstance(error, REFUSED) or getattr(error, "code", None) in LATER
+        if isinstance(error, FATAL) or (self.api.apart and isinstance(error, ProviderError) and not later):
             self._back(job, job.tries, 1)
             self.stop("fatal", f"every job would fail: {type(error).__name__}: {error}")
-        elif isinstance(error, REFUSED):
+        elif later:
             self._back(job, job.tries, 1)
             self._later(now, f"the provider takes no jobs: {type(error).__name__}: {error}")
         else:
@@ -311,14 +331,16 @@ class ProviderRun(JobItems):
         await sleep(max(0.0, within - spare - passed))
         await self.to_real_time()
 
-    async def to_real_time(self) -> None:
+    async def to_real_time(
+        self, why: str = "the deadline is near: what the provider has not answered is asked in real time"
+    ) -> None:
         """No more jobs; those under way are cancelled, what they have is fetched, and the rest is asked in real time."""
         if self.stopped is not None or self._in_real_time:
             return
         self._in_real_time = True
         if self._journal is not None:
             await noted(self, self.book.went_live)
-        log.warning("the deadline is near: what the provider has not answered is asked in real time")
+        log.warning("%s", why)
         for entry in self._piles.all():
             entry.tries = 0
             self._ready.append(entry)

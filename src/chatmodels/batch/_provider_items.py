@@ -22,11 +22,15 @@ from ._purse import Purse
 
 
 class Via(msgspec.Struct, frozen=True, kw_only=True):
-    """How jobs are made. `within`: seconds until the end, after which nothing may be left with the provider; None for no end."""
+    """How jobs are made. `within`: seconds until the end, after which nothing may be left with the provider; None for no end.
+    `size`: items of a job; `bytes` of its requests are wanted in memory, `hard` are taken. `auto`: what makes no job may go in real
+    time."""
 
     api: JobsAPI
     size: int
     bytes: int
+    hard: int
+    auto: bool
     jobs: int
     poll: float
     within: float | None = None
@@ -40,13 +44,14 @@ class JobItems(Run):
         self.via, self.book, self.api, self.poll = via, book, via.api, via.poll
         #: Jobs need no layers: their requests are no calls.
         self.plan = own_plan
-        self._piles = Piles(self._plan, via.size, via.bytes)
+        self._piles = Piles(self._plan, via.size, via.bytes, least=via.api.limits.least, hard=via.hard)
         self._purse = Purse(self._plan)
         self._jobs: dict[str, Job] = {}
         self._owners: dict[int, Job] = {}
         self._asides: set[Task] = set()
         self._told_of = 0
-        self._in_real_time = False
+        #: What is left goes in real time; and: is about to, since it makes no job.
+        self._in_real_time = self._turning = False
         self._closed_until, self._pause = 0.0, 0.0
         self._refused_since: float | None = None
         self._at_once = via.jobs
@@ -119,7 +124,7 @@ class JobItems(Run):
 
     def left_alone(self) -> bool:
         """Is no job to be submitted any more?"""
-        return self.stopped is not None or self._stop_then is not None or self._in_real_time
+        return self.stopped is not None or self._stop_then is not None or self._in_real_time or self._turning
 
     # -- items
 

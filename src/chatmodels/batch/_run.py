@@ -43,7 +43,7 @@ class Batch:
         stop_after: int | None = 100, adaptive: bool = True, system: str | None = None, format: str | None = None,
         metrics: Any = None, via: str | None = None, within: float | None = None, job_size: int | None = None,
         max_jobs: int | None = None, poll: float | None = None, take: Callable[[BatchRecord], object] | None = None,
-        group_prefixes: bool = True,
+        group_prefixes: bool = True, s3: str | None = None, role_arn: str | None = None,
     ) -> None:  # fmt: skip
         self.began = monotonic()
         checked_limit(max_concurrency)
@@ -51,7 +51,10 @@ class Batch:
         self.report = _report_path(report)
         checked_progress(progress)
         model, attempts = _asked(model)
-        jobs = {"within": within, "job_size": job_size, "max_jobs": max_jobs, "poll": poll, "prices": prices}
+        jobs = {
+            "within": within, "job_size": job_size, "max_jobs": max_jobs, "poll": poll, "prices": prices, "s3": s3,
+            "role_arn": role_arn,
+        }  # fmt: skip
         via_of(model, via, under_way=False, **jobs)
         price = price_of(model, prices, needed=max_cost is not None)
         other_than(items, out)
@@ -134,7 +137,9 @@ def run_batch(model: Any, items: Any, **options: Any) -> BatchSummary:
     - `via`: "provider" hands the items over to the provider's batch API, at about half the price: answers come within a day.
       "auto" does so where the provider has one, its price is lower, and its window (24 hours) fits `within`, in seconds from the
       first job; when that time nears, what is missing is asked in real time. `job_size`: items in a job (10,000); `max_jobs`:
-      jobs at once (4); `poll`: the longest pause between two looks at a job, in seconds (60). See docs/provider-batches.md.
+      jobs at once (4); `poll`: the longest pause between two looks at a job, in seconds (60). `s3`, `role_arn`: for Bedrock, where
+      jobs read and write files ("s3://bucket/folder", else AWS_S3_BUCKET_NAME), and the role that may (else AWS_BATCH_ROLE_ARN).
+      See docs/provider-batches.md.
     - `engine`: "ray", or a `chatmodels.ray.RayEngine`: the same on a Ray cluster (see docs/scale-out.md).
     - `progress`: a bar on a terminal, lines elsewhere, on standard error. `report`: the path of an HTML page about it all.
     - `metrics`: a path (Prometheus' text format, for the node exporter), a port of 127.0.0.1, an OpenTelemetry MeterProvider

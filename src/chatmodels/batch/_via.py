@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
+from .._config_jobs import has_jobs, jobs_api
 from .._errors import UsageError
 from .._jobs import JobsAPI
-from .._jobs_apis import APIS, api_of
 from .._usage import Usage
 from ..prices import Prices
 from ..prices import price_of as listed
@@ -22,8 +22,9 @@ SAFE = 0.98
 
 
 def via_of(
-    model: Any, via: Any, *, within: Any, job_size: Any, max_jobs: Any, poll: Any, prices: Any, under_way: bool
-) -> Via | None:
+    model: Any, via: Any, *, within: Any, job_size: Any, max_jobs: Any, poll: Any, prices: Any, under_way: bool,
+    s3: Any = None, role_arn: Any = None,
+) -> Via | None:  # fmt: skip
     """How jobs are made; None for calls in real time. `under_way`: an earlier run has left jobs with the provider."""
     if via not in (None, "provider", "auto"):
         raise UsageError(f"via is 'provider', 'auto', or None for calls in real time; got {via!r}", argument="via")
@@ -37,29 +38,43 @@ def via_of(
         )
     if via is None:
         return None
-    api = APIS.get(model.provider) if via == "auto" else _api(model)
-    if api is None or (via == "auto" and not under_way and not _pays(api, model, within, prices)):
+    auto = via == "auto"
+    if auto and not under_way and not has_jobs(model._config, s3, role_arn):
+        return None
+    api = _api(model, s3, role_arn)
+    if auto and not under_way and not _pays(api, model, within, prices):
         return None
     return Via(
         api=api,
+        auto=auto,
         size=min(SIZE if job_size is None else _fitting(job_size, api, model), api.limits.items),
         bytes=int(min(BYTES, api.limits.size * SAFE)),
+        hard=int(api.limits.size * SAFE),
         jobs=4 if max_jobs is None else max_jobs,
         poll=60.0 if poll is None else poll,
         within=within,
     )
 
 
-def _api(model: Any) -> JobsAPI:
+def _api(model: Any, s3: Any, role_arn: Any) -> JobsAPI:
     try:
-        return api_of(model.provider)
+        return jobs_api(model._config, model._own_plan(), s3, role_arn)
     except UsageError as error:
+        if error.argument != "model":
+            raise
         raise UsageError(
             f"{error}. Leave via= away, or give via='auto', for calls in real time", argument="via"
         ) from None
 
 
 def _fitting(job_size: int, api: JobsAPI, model: Any) -> int:
+    least = 1 if api.limits.least == 1 else 2 * api.limits.least  # what is left of the last job is no job too small
+    if job_size < least:
+        raise UsageError(
+            f"job_size is at least {least:,} for {model.provider}, which takes no job of fewer than {api.limits.least:,} items; "
+            f"got {job_size:,}",
+            argument="job_size",
+        )
     if job_size > api.limits.items:
         raise UsageError(
             f"job_size is at most {api.limits.items:,} for {model.provider}; got {job_size:,}", argument="job_size"

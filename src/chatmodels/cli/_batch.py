@@ -72,6 +72,8 @@ def batch_parser() -> argparse.ArgumentParser:
     made.add_argument("--job-size", type=int, metavar="N", help="with --via: items in one job (default: 10000)")
     made.add_argument("--max-jobs", type=int, metavar="N", help="with --via: jobs at once (default: 4)")
     made.add_argument("--poll", type=float, metavar="SECONDS", help="with --via: look at a job so often (default: 60)")
+    made.add_argument("--s3", metavar="s3://BUCKET/FOLDER", help="with --via, of Bedrock: where jobs read and write")
+    made.add_argument("--role-arn", metavar="ARN", help="with --via, of Bedrock: the role in whose name they do so")
     made.add_argument("--engine", choices=("ray",), help="run on a Ray cluster (RAY_ADDRESS, else a local one)")
     made.add_argument("--workers", type=int, metavar="N", help="with --engine ray: worker processes (default: 2)")
     made.add_argument("--estimate", action="store_true", help="only ask a sample, and reckon what all would take")
@@ -121,6 +123,7 @@ def _via(given: argparse.Namespace) -> dict[str, Any]:
     within = None if given.within is None else 3600 * given.within
     options = {
         "via": given.via, "within": within, "job_size": given.job_size, "max_jobs": given.max_jobs, "poll": given.poll,
+        "s3": given.s3, "role_arn": given.role_arn,
     }  # fmt: skip
     return {name: value for name, value in options.items() if value is not None}
 

@@ -45,7 +45,7 @@ def sign(
     headers = {**_signable(request.headers), "host": _host(url), **added}
     names = ";".join(sorted(headers))
     scope = f"{stamp[:8]}/{region}/{service}/aws4_request"
-    canonical = _canonical_request(request, url, headers, names)
+    canonical = _canonical_request(request, url, headers, names, twice=service != "s3")
     to_sign = "\n".join((_ALGORITHM, stamp, scope, hashlib.sha256(canonical.encode()).hexdigest()))
     signature = hmac.new(_key(secret_key, stamp[:8], region, service), to_sign.encode(), hashlib.sha256).hexdigest()
     credential = f"{_ALGORITHM} Credential={access_key}/{scope}, SignedHeaders={names}, Signature={signature}"
@@ -64,10 +64,10 @@ def _host(url: str) -> str:
     return host if parts.port in (None, _PORTS.get(parts.scheme)) else f"{host}:{parts.port}"
 
 
-def _canonical_request(request: HTTPRequest, url: str, headers: dict[str, str], names: str) -> str:
+def _canonical_request(request: HTTPRequest, url: str, headers: dict[str, str], names: str, *, twice: bool) -> str:
     parts = urlsplit(url)
-    # Every service but S3 wants the path encoded a second time: %3A in the URL is signed as %253A.
-    path = quote(_without_dots(parts.path), safe="/-_.~") or "/"
+    # Every service but S3 wants the path encoded a second time: %3A in the URL is signed as %253A. A key in S3 may have dots.
+    path = (quote(_without_dots(parts.path), safe="/-_.~") if twice else parts.path) or "/"
     lines = "".join(f"{name}:{headers[name]}\n" for name in sorted(headers))
     body = hashlib.sha256(request.body).hexdigest()
     return "\n".join((request.method, path, _query(parts.query), lines, names, body))
