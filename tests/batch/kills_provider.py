@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from ..servers import Exchange, Server, serving
+from .bedrock_server import ROLE, BedrockServer
 from .jobs_server import JobsServer
 
 _FORKS = """
@@ -30,17 +31,23 @@ from chatmodels.batch import _provider_job, run_batch
 from chatmodels.cli import main
 from chatmodels.prices import price_of
 from chatmodels import ChatModel, Usage
+from chatmodels._jobs import Limits
+from chatmodels._jobs_bedrock import BedrockJobs
 _provider_job.GRACE = 0.1
+BedrockJobs.limits = Limits(50_000, 256_000_000)  # of so few items, as all others here
 said = sys.argv[1]
-for name in ("openai:gpt-4o-mini", "anthropic:claude-haiku-4-5", "google:gemini-2.5-flash", "mistral:mistral-small"):
+for name in ("openai:gpt-4o-mini", "anthropic:claude-haiku-4-5", "google:gemini-2.5-flash", "mistral:mistral-small",
+             "bedrock:amazon.nova-lite-v1:0"):
     ChatModel(name)._call("warm")
-    price_of(Usage(input_tokens=1, output_tokens=1), *name.split(":")[::-1], batch=True)
+    price_of(Usage(input_tokens=1, output_tokens=1), *name.split(":", 1)[::-1], batch=True)
 for line in sys.stdin:
     pid = os.fork()
     if not pid:
         sys.stdin = open(os.devnull)
         os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
-        code = main(json.loads(line))
+        words, named = json.loads(line)
+        os.environ.update(named)
+        code = main(words)
         sys.stderr.flush()
         os._exit(code)
     print(pid, flush=True)
@@ -51,7 +58,14 @@ MODELS = {
     "anthropic": "claude-haiku-4-5",
     "google": "gemini-2.5-flash",
     "mistral": "mistral-small",
+    "bedrock": "amazon.nova-lite-v1:0",
 }
+
+
+AWS = {
+    "AWS_REGION": "eu-west-3", "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "k-canary",
+    "AWS_S3_BUCKET_NAME": "my-bucket", "AWS_BATCH_ROLE_ARN": ROLE,
+}  # fmt: skip
 
 
 class Runs:
@@ -65,14 +79,14 @@ class Runs:
         }
         self._forks = subprocess.Popen(
             [sys.executable, "-c", _FORKS, str(said)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env={**os.environ, **keys, "PYTHONWARNINGS": "error"},
+            env={**os.environ, **keys, **AWS, "PYTHONWARNINGS": "error"},
         )  # fmt: skip
         self.pid = 0
 
-    def start(self, words: list[str]) -> None:
+    def start(self, words: list[str], **environment: str) -> None:
         assert self._forks.stdin is not None
         assert self._forks.stdout is not None
-        self._forks.stdin.write(json.dumps(words) + "\n")
+        self._forks.stdin.write(json.dumps([words, environment]) + "\n")
         self._forks.stdin.flush()
         self.pid = int(self._forks.stdout.readline() or 0)
         assert self.pid, "the process that forks has ended"
@@ -97,6 +111,10 @@ class Runs:
         self._forks.stdout.close()
 
 
+def made(server: Server, provider: str, takes: float) -> JobsServer:
+    return BedrockServer(server, takes=takes) if provider == "bedrock" else JobsServer(server, provider, takes=takes)
+
+
 def words(jobs: JobsServer, folder: Path, *more: str) -> list[str]:
     return ["batch", str(folder / "in.jsonl"), "-o", str(folder / "out.jsonl"), "-m",
             f"{jobs.provider}:{MODELS[jobs.provider]}", "--base-url", jobs.url, "--via", "provider", "--poll", "0.02",
@@ -106,7 +124,7 @@ def words(jobs: JobsServer, folder: Path, *more: str) -> list[str]:
 
 def killed_at(server: Server, runs: Runs, folder: Path, provider: str, steps: list[tuple[str, str]]) -> JobsServer:
     """One batch of ten items, its runs killed before or after the next step of each of these names, then run to the end."""
-    jobs = JobsServer(server, provider, takes=0.03)
+    jobs = made(server, provider, 0.03)
     write(folder, 10)
     for when, name in steps:
         hit = threading.Event()
@@ -118,11 +136,11 @@ def killed_at(server: Server, runs: Runs, folder: Path, provider: str, steps: li
                 exchange.rst()
 
         setattr(jobs, when, kills)
-        runs.start(words(jobs, folder))
+        runs.start(words(jobs, folder), AWS_ENDPOINT_URL_S3=jobs.url)
         assert runs.ended() == -signal.SIGKILL, f"{when} {name}"
         _drained(server)
         setattr(jobs, when, lambda step, exchange: None)
-    runs.start(words(jobs, folder))
+    runs.start(words(jobs, folder), AWS_ENDPOINT_URL_S3=jobs.url)
     assert runs.ended() == 0
     check(jobs, folder, 10)
     return jobs
@@ -137,7 +155,7 @@ def _drained(server: Server) -> None:
 
 def killed_at_random(server: Server, runs: Runs, folder: Path, dice: random.Random, kills: int) -> int:
     """How many runs were killed before their end."""
-    jobs = JobsServer(server, dice.choice(list(MODELS)), takes=0.05 * dice.random())
+    jobs = made(server, dice.choice(list(MODELS)), 0.05 * dice.random())
     once, count = set[str](), dice.randrange(1, 25)
 
     def fate(job: Any, text: str) -> str:
@@ -147,19 +165,19 @@ def killed_at_random(server: Server, runs: Runs, folder: Path, dice: random.Rand
         return "ok"
 
     jobs.fate = fate
-    made = 0
+    killed = 0
     more = ["--ordered"] if dice.random() < 0.5 else []
     write(folder, count)
     for _ in range(kills):
-        runs.start(words(jobs, folder, *more))
+        runs.start(words(jobs, folder, *more), AWS_ENDPOINT_URL_S3=jobs.url)
         time.sleep(dice.random() * 0.15)
         runs.kill()
-        made += runs.ended() == -signal.SIGKILL
+        killed += runs.ended() == -signal.SIGKILL
         _drained(server)
-    runs.start(words(jobs, folder, *more))
+    runs.start(words(jobs, folder, *more), AWS_ENDPOINT_URL_S3=jobs.url)
     assert runs.ended() == 0
     check(jobs, folder, count, ordered=bool(more))
-    return made
+    return killed
 
 
 def write(folder: Path, count: int) -> None:

@@ -39,9 +39,13 @@ def test_killed_at_each_step(server: Server, runs: Runs, tmp_path: Path) -> None
     assert len(jobs.jobs) == 3
 
 
-@pytest.mark.parametrize("provider", ["anthropic", "google", "mistral"] if MANY else ["anthropic"])
+@pytest.mark.parametrize(
+    "provider", ["anthropic", "bedrock", "google", "mistral"] if MANY else ["anthropic", "bedrock"]
+)
 def test_killed_around_the_submission(server: Server, runs: Runs, tmp_path: Path, provider: str) -> None:
-    jobs = killed_at(server, runs, tmp_path, provider, AROUND)
+    files = [("before", "upload"), ("after", "upload"), ("before", "content"), ("after", "content")]
+    steps = AROUND if provider != "bedrock" else [*files[:2], *AROUND, *files[2:]] if MANY else [files[1], *AROUND[:2]]
+    jobs = killed_at(server, runs, tmp_path, provider, steps)
     assert len(jobs.jobs) == 3
 
 
