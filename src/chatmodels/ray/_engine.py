@@ -30,7 +30,7 @@ from ._book import Book
 from ._driver import Driver
 from ._fit import apart, limited, limiters
 from ._keys import KeyTable
-from ._library import library
+from ._library import connect, library
 from ._limiter import RayLimiter
 from ._output import OneFile, Output, Parts, is_folder
 from ._pool import Pool, actor_class
@@ -46,8 +46,9 @@ class RayEngine:
     `workers`: processes (Ray actors) that answer shards of the items, as many as the cluster has room for. `shard_size`: items in a
     shard (None: 1,000, or fewer where the input is short). `max_concurrency`: calls in flight of each worker (None: the batch's own
     `max_concurrency`, shared out evenly). `limiter`: a `RayLimiter` for all workers together. `address`: the cluster's, where none
-    is connected (None: RAY_ADDRESS, else a local cluster that ends with the batch). Further options (`num_cpus`, 1 unless you say
-    otherwise, `num_gpus`, `resources`, `runtime_env`, ...) are those of Ray's actors.
+    is connected (None: RAY_ADDRESS, else the one that `ray start` has started on this machine, else a cluster of its own, as
+    "local", which ends with the batch). Further options (`num_cpus`, 1 unless you say otherwise, `num_gpus`, `resources`,
+    `runtime_env`, ...) are those of Ray's actors.
 
     >>> engine = RayEngine(workers=8, shard_size=5000, num_cpus=1)
     """
@@ -181,10 +182,8 @@ class _Batch:
         """Use the cluster that is connected, else connect."""
         ray = library()
         if not ray.is_initialized():
+            connect(self.engine.address)
             self._ours = True
-            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-            ray.init(address=self.engine.address, include_dashboard=None if self.engine.address else False,
-                     log_to_driver=False, logging_level="ERROR")  # fmt: skip
         if is_dataset(self.items):
             self._leave_room(ray.cluster_resources().get("CPU", 0.0))
         # Whoever starts an actor keeps it alive. Limits of the model hold for this batch, a RayLimiter for as long as it likes.
