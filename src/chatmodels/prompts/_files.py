@@ -6,6 +6,7 @@ Data only. A file names other files (as those of 2023 could) only within its own
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 #: A prompt is read by people; a file beyond this (bytes) is something else.
 MOST = 5_000_000
+#: Objects and lists within one another, and files that name others: no prompt has more.
+DEEPEST, MOST_FILES = 100, 5
 
 
 def load_prompt(path: str | Path, *, jinja: bool = False) -> Prompt:
@@ -67,12 +70,31 @@ def _read(file: Path) -> Any:
         return _from_yaml(text, file.name)
     try:
         if kind == "json":
-            return json.loads(text)
+            return json.loads(text, object_pairs_hook=_object)
         import tomllib
 
         return tomllib.loads(text)
+    except _Twice as error:
+        raise UsageError(f"{file.name}: {error}", argument="path") from error
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{file.name} is not {kind.upper()}: {error}", argument="path") from error
+
+
+class _Twice(ValueError):
+    def __init__(self, name: object) -> None:
+        super().__init__(f"the field {name!r} stands twice in one object")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """JSON's object. Of two equal fields one would be lost: which, depends on who reads."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise _Twice(_first_twice([name for name, _ in pairs]))
+    return made
+
+
+def _first_twice(names: list[Any]) -> Any:
+    return next(name for place, name in enumerate(names) if name in names[:place])
 
 
 def _text(file: Path) -> str:
@@ -95,20 +117,56 @@ def _yaml() -> Any:
 
 def _from_yaml(text: str, name: str) -> Any:
     yaml = _yaml()
+    reader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the first is there where pyyaml was built with libyaml
     try:
-        # Aliases can make gigabytes of one page; prompts need none.
-        if any(isinstance(e, yaml.AliasEvent) for e in yaml.parse(text, Loader=yaml.SafeLoader)):
-            raise UsageError(f"{name}: YAML aliases (*name) are not read", argument="path")
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError) as error:
+        _check_yaml(yaml, yaml.parse(text, Loader=reader))
+        loader = reader(text)
+        try:
+            node = loader.get_single_node()
+            return None if node is None else loader.construct_document(_without_twins(yaml, node))
+        finally:
+            loader.dispose()
+    except (UsageError, _Twice) as error:
+        raise UsageError(f"{name}: {error}", argument="path") from error
+    except (yaml.YAMLError, ValueError) as error:
         raise UsageError(f"{name} is not YAML: {error}", argument="path") from error
+
+
+def _check_yaml(yaml: Any, events: Iterable[Any]) -> None:
+    """Refuses what takes much more to read than to write, before it is read. Aliases can make gigabytes of one page."""
+    depth = 0
+    for event in events:
+        if isinstance(event, yaml.AliasEvent):
+            raise UsageError("YAML aliases (*name) are not read", argument="path")
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > DEEPEST:
+            raise UsageError(f"the file is nested more than {DEEPEST} levels deep", argument="path")
+
+
+def _without_twins(yaml: Any, node: Any) -> Any:
+    """The node; an error where a mapping in it has the same key twice."""
+    if isinstance(node, yaml.MappingNode):
+        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        if len(set(names)) < len(names):
+            raise _Twice(_first_twice(names))
+        for _, value in node.value:
+            _without_twins(yaml, value)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            _without_twins(yaml, value)
+    return node
 
 
 # ---- files of 2023, which could name others
 
 
-def _with_files(data: dict[str, Any], folder: Path) -> dict[str, Any]:
+def _with_files(data: dict[str, Any], folder: Path, depth: int = 0) -> dict[str, Any]:
     """The data with the named files' contents in their places."""
+    if depth > MOST_FILES:
+        raise UsageError("the files name one another without end", argument="example_prompt_path")
     out = dict(data)
     for key in ("template", "prefix", "suffix"):
         named = out.pop(f"{key}_path", None)
@@ -121,7 +179,7 @@ def _with_files(data: dict[str, Any], folder: Path) -> dict[str, Any]:
         out["examples"] = _read(_within(out["examples"], folder, "examples"))
     inner = out.get("example_prompt")
     if is_object(inner):
-        out["example_prompt"] = _with_files(inner, folder)
+        out["example_prompt"] = _with_files(inner, folder, depth + 1)
     return out
 
 
