@@ -59,7 +59,7 @@ class BedrockServer(JobsServer):
             data = self.files[given["inputDataConfig"]["s3InputDataConfig"]["s3Uri"].removeprefix("s3://")]
             lines = [json.loads(line) for line in data.splitlines()]
             if given["modelInvocationType"] == "Converse":
-                for line in lines[:: len(lines) - 1]:
+                for line in lines[:: max(1, len(lines) - 1)]:
                     check("Converse", {"modelId": given["modelId"], **line["modelInput"]}, "bedrock-runtime")
             requests = {line["recordId"]: _text(line["modelInput"]) for line in lines}
             number = next(self._numbers)

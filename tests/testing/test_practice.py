@@ -133,7 +133,16 @@ def test_a_sample_fits_its_schema(inner: dict[str, Any]) -> None:
     assert validate(sample(schema, "What about Rome?"), schema) == []
 
 
-@pytest.mark.parametrize("name", ["openai:gpt-4o-mini", "anthropic:claude-haiku-4-5", "groq:m"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "openai:gpt-4o-mini",
+        "groq:m",
+        "anthropic:claude-haiku-4-5",
+        "google:gemini-2.5-flash",
+        "mistral:mistral-small-latest",
+    ],
+)
 def test_batch_apis(name: str, tmp_path: Path) -> None:
     items = [{"id": "a", "prompt": "I love programming."}, {"id": "b", "prompt": "Hello."}]
     summary = run_batch(ChatModel(name), items, out=tmp_path / "out.jsonl", via="provider")
@@ -144,6 +153,19 @@ def test_batch_apis(name: str, tmp_path: Path) -> None:
     job = jobs.submit(["I love programming."], ids=["x"])
     jobs.wait(job)
     assert jobs.results(job)["x"].text == "J'aime programmer."
+
+
+def test_the_batch_api_of_bedrock_with_its_files(tmp_path: Path) -> None:
+    """It takes no job of fewer than a hundred."""
+    place = {"s3": "s3://my-bucket/batches", "role_arn": "arn:aws:iam::123456789012:role/batches"}
+    chat, items = ChatModel("bedrock:amazon.nova-lite-v1:0"), [f"Programming, {n}" for n in range(100)]
+    summary = run_batch(chat, items, out=tmp_path / "out.jsonl", via="provider", **place)
+    assert (summary.done, summary.jobs) == (100, 1)
+    jobs = Jobs(chat, **place)
+    job = jobs.submit(items)
+    assert jobs.wait(job).state == "done"
+    assert jobs.results(job)["99"].text == "J'aime programmer."
+    assert jobs.list()[0].id == job.id
 
 
 def test_it_is_on_loopback_and_keeps_the_newest_requests_only(server: PracticeServer) -> None:

@@ -1,4 +1,5 @@
-"""The practice server's batch APIs: OpenAI's files and batches, and Anthropic's message batches. A batch ends at once.
+"""The practice server's batch APIs: OpenAI's files and batches, and Anthropic's message batches; the others' are asked here too. A
+batch ends at once.
 
 Source: https://platform.openai.com/docs/api-reference/batch and
 https://docs.anthropic.com/en/api/creating-message-batches (2026-11).
@@ -7,15 +8,12 @@ https://docs.anthropic.com/en/api/creating-message-batches (2026-11).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from itertools import count
 from typing import Any
 
 from ..._json import dumps_text, loads
+from ._jobs_others import Answering, Bedrock, Google, Mistral
 from ._words import Body
-
-#: Answers one request of a batch: (the path, its body) -> the answer's body.
-Answering = Callable[[str, Body], Body]
 
 
 class Jobs:
@@ -27,6 +25,12 @@ class Jobs:
         self._batches: dict[str, Body] = {}
         self._results: dict[str, bytes] = {}
         self._numbers = count(1)
+        self._bedrock = Bedrock(answering)
+        self._others = (Google(answering), Mistral(answering), self._bedrock)
+
+    def put(self, path: str, data: bytes) -> Any:
+        """The answer to a PUT: the bytes of a body, or None."""
+        return self._bedrock.put(path, data)
 
     def post(self, path: str, data: bytes, content_type: str) -> Any:
         """The answer to a POST, or None where the path is of no batch API."""
@@ -36,10 +40,13 @@ class Jobs:
             return self._submit(loads(data))
         if path.endswith("/v1/messages/batches"):
             return self._submit_messages(loads(data))
-        return None
+        return next((made for api in self._others if (made := api.post(path, data)) is not None), None)
 
     def get(self, path: str) -> Any:
         """The answer to a GET: JSON, or the bytes of a file; None where there is none."""
+        for api in self._others:
+            if (found := api.get(path)) is not None:
+                return found
         if match := re.search(r"/v1/files/([^/]+)/content$", path):
             return self._files[match[1]][1] if match[1] in self._files else None
         if match := re.search(r"/v1/files/([^/]+)$", path):

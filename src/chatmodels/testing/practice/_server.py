@@ -21,6 +21,7 @@ from ._bedrock import CONVERSE
 from ._format import Format
 from ._google import GENERATE
 from ._jobs import Jobs
+from ._jobs_others import NO_KEY, Bedrock
 from ._openai import CHAT, RESPONSES
 from ._others import COHERE, OLLAMA
 from ._words import Body, said
@@ -64,7 +65,9 @@ class PracticeServer(ThreadingHTTPServer):
             if not url_fields(row) or row.base_url_env:
                 path = urlsplit(row.base_url).path if not url_fields(row) else ""
                 found |= dict.fromkeys(base_url_names(row), self.url + path)
-        return found
+        # Bedrock's batches read and write files, which no key of Bedrock's opens.
+        found |= {"AWS_ENDPOINT_URL_S3": self.url + Bedrock.S3.rstrip("/"), "AWS_ENDPOINT_URL_BEDROCK": self.url}
+        return found | {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": KEY, "AWS_REGION": "us-east-1"}
 
 
 @contextmanager
@@ -72,8 +75,8 @@ def practice_server(*, port: int = 0, delay: float = 0.0) -> Generator[PracticeS
     """A stand-in for every provider on 127.0.0.1 until the block ends; `delay` is the seconds between two chunks of a stream.
 
     It speaks Chat Completions, OpenAI Responses, Anthropic Messages, Gemini, Bedrock Converse, Cohere and Ollama, whole and
-    streamed, and the batch APIs of OpenAI and Anthropic. The answers are made up and always the same; tools that the question
-    names are called, and an output type gets a value that fits it.
+    streamed, and the batch APIs of OpenAI, Anthropic, Google, Mistral and Bedrock (with the S3 that it needs). The answers are made
+    up and always the same; tools that the question names are called, and an output type gets a value that fits it.
 
         >>> with practice_server() as server:
         ...     ChatOpenAI(base_url=server.base_url, api_key="practice")("I love programming.").text
@@ -125,20 +128,25 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         data = self.rfile.read(int(self.headers.get("content-length") or 0))
         path = unquote(urlsplit(self.path).path)
-        made = self._practice.jobs.post(path, data, self.headers.get("content-type") or "")
-        if made is not None:
-            return self._json(made)
         try:
+            made = self._practice.jobs.post(path, data, self.headers.get("content-type") or "")
+            if made is not None:
+                return self._json(made)
             body: Body = loads(data)
             self._note(body)
             return self._answer(path, body)
         except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
             return self._json(_error(f"the practice server cannot read this request: {error!r}"), 400)
 
+    def do_PUT(self) -> None:
+        data = self.rfile.read(int(self.headers.get("content-length") or 0))
+        made = self._practice.jobs.put(unquote(urlsplit(self.path).path), data)
+        return self._not_found() if made is None else self._send(200, "application/octet-stream", made)
+
     def do_GET(self) -> None:
         found = self._practice.jobs.get(unquote(urlsplit(self.path).path))
         if isinstance(found, bytes):
-            return self._send(200, "application/octet-stream", found)
+            return self._send(404 if found == NO_KEY else 200, "application/octet-stream", found)
         return self._not_found() if found is None else self._json(found)
 
     def _note(self, body: Body) -> None:
