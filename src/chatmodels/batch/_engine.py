@@ -6,7 +6,6 @@ semaphore (`room`), which is given back when an item's line has gone out.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import sys
 import threading
@@ -18,7 +17,6 @@ from typing import Any
 import msgspec
 
 from .._async import Task, in_trio, mailbox, semaphore, sleep, spawn
-from .._cache_key import question_of
 from .._call import Call
 from .._calls import call_flow
 from .._drive import arun
@@ -38,12 +36,12 @@ from .._errors import (
     UsageError,
 )
 from .._flow import Flow
-from .._messages import AIMessage, SystemMessage
+from .._messages import AIMessage
 from .._output import Output as Wanted
 from .._outputs import data_of, output_flow
 from .._usage import Attempt
+from ._entries import Entries
 from ._gate import Gate
-from ._items import item_of
 from ._journal import Journal
 from ._ledger import End, Entry, Ledger, Note, Told
 from ._outage import Outage, Verdict
@@ -100,7 +98,7 @@ class Run:
         self._plan = model._plan()
         self.gate, self.tally, self.progress, self.options = gate, tally, progress, options
         gate.flying = 0
-        self._system = SystemMessage(options.system) if options.system else None
+        self._entries = Entries(model, options.system)
         self._ready = Ready(options.group_prefixes)
         self._flights: dict[bytes, list[Entry]] = {}
         self._tasks: set[Task] = set()
@@ -236,28 +234,12 @@ class Run:
                     break
                 self.read += 1
                 self._open += 1
-                self._ledger.put(self._entry(*got))
+                self._ledger.put(self._entries.of(*got))
         except Exception as error:
             self.stop("error", f"the items could not be read: {error}", error)
         self._all_read = True
         self._pump()  # what waited for more to come waits no longer
         self._maybe_over()
-
-    def _entry(self, position: int, given: Any) -> Entry:
-        item = item_of(given)
-        try:
-            if item.error is not None:
-                raise item.error
-            call = self._model._call(item.input, None, item.settings)
-            if self._system is not None:
-                call = msgspec.structs.replace(call, messages=(self._system, *call.messages))
-            entry = Entry(position, item.id, item.metadata, bytes.fromhex(question_of(self._plan, call).key)[:16])
-            entry.call = call
-        except Exception as error:  # the item's own: it gets its line
-            seed = repr((item.input, item.settings)).encode("utf-8", "replace")
-            entry = Entry(position, item.id, item.metadata, hashlib.sha256(seed).digest()[:16])
-            entry.call = error
-        return entry
 
     # -- what the ledger says
 
@@ -288,7 +270,7 @@ class Run:
             self._open -= 1
             self._unsend([entry])
         elif isinstance(entry.call, Exception):
-            self._end(entry, self._record(entry, error=error_of(entry.call)))
+            self._end(entry, self._record(entry, error=error_of(entry.call)), sent=False)
         elif entry.key in self._flights:
             self._flights[entry.key].append(entry)
         else:
@@ -297,7 +279,7 @@ class Run:
 
     def _ended(self, end: End) -> None:
         self._open -= 1
-        self.tally.add(end.record, end.reused)
+        self.tally.add(end.record, end.reused, sent=end.sent)
         if end.reused or end.record.same_as is not None or isinstance(end.entry.call, Exception):
             return
         self._unsafe -= 1
@@ -486,7 +468,8 @@ class Run:
         tokens, cost = 0, None
         if isinstance(error, ChatModelError) and (tokens := _tokens(error.attempts)) and error.partial is not None:
             cost = self._cost(msgspec.structs.replace(error.partial, attempts=error.attempts))
-        self._end(entry, self._record(entry, error=error_of(error), seconds=seconds, cost=cost), tokens, cost)
+        record = self._record(entry, error=error_of(error), seconds=seconds, cost=cost)
+        self._end(entry, record, tokens, cost, sent=not isinstance(error, UsageError))
 
     def _give_up(self, entry: Entry) -> None:
         """An item that was sent and not taken stays for the next run, with those that wait for it."""
@@ -495,12 +478,14 @@ class Run:
         self._open -= len(left)
         self._unsend(left)
 
-    def _end(self, entry: Entry, record: BatchRecord, tokens: int = 0, cost: float | None = None) -> None:
+    def _end(
+        self, entry: Entry, record: BatchRecord, tokens: int = 0, cost: float | None = None, *, sent: bool = True
+    ) -> None:
         self._spent_tokens += tokens
         self._spent_cost += cost or 0.0
         self._most_tokens, self._most_cost = max(self._most_tokens, tokens), max(self._most_cost, cost or 0.0)
         self._answers += record.error is None
-        self._ledger.put(End(entry, record, tokens, cost or 0.0))
+        self._ledger.put(End(entry, record, tokens, cost or 0.0, sent=sent))
 
     def _record(self, entry: Entry, **fields: Any) -> BatchRecord:
         return BatchRecord(index=entry.position, id=entry.id, metadata=entry.metadata, **fields)

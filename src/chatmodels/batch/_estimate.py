@@ -21,11 +21,13 @@ from .._limits import Limits
 from .._limits_headers import Kind, quotas, says_quota
 from .._limits_window import MINUTE
 from .._messages import AIMessage
+from ._filled import prompt_of
 from ._forecast import Range, total, wall
 from ._items import item_of, items_in
 from ._prices import price_of
 from ._record import BatchRecord
 from ._run import _asked, run_batch
+from ._tally import counted
 from ._via import via_of
 
 __all__ = ["Estimate", "Range", "estimate_batch"]
@@ -82,7 +84,7 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
         else:
             time = _spoken(self.seconds)
         return (
-            f"{self.items:,} items (from {self.sample}, {self.failed} failed): {self.input_tokens} tokens in, "
+            f"{counted(self.items, 'item')} (from {self.sample}, {self.failed} failed): {self.input_tokens} tokens in, "
             f"{self.output_tokens} out, {cost}, {time}"
         )
 
@@ -110,13 +112,13 @@ def estimate_batch(model: Any, items: Any, *, sample: int = 20, **options: Any) 
         raise UsageError("an estimate reads the items twice: give a list, or the path of a file", argument="items")
     options = {name: value for name, value in options.items() if name not in _OF_THE_WHOLE}
     given, jobs = (
-        options.pop("format", None),
+        (options.pop("format", None), prompt_of(options.pop("prompt", None))),
         {n: options.pop(n, None) for n in ("within", "job_size", "max_jobs", "poll", "s3", "role_arn")},
     )
     prices, way = options.get("prices"), options.pop("via", None)
     chat = _asked(model)[0]
     made = via_of(chat, way, under_way=False, prices=prices, **jobs)
-    picked = _picked(lambda: items_in(items, given), sample)
+    picked = _picked(lambda: items_in(items, *given), sample)
     told = Told()
     records: list[BatchRecord] = []
     asked = chat if isinstance(model, str) else model
@@ -124,7 +126,9 @@ def estimate_batch(model: Any, items: Any, *, sample: int = 20, **options: Any) 
     if summary.stopped is not None or not summary.done:
         first = next((r.error for r in records if r.error is not None), None)
         why = summary.reason or (f"{first.type}: {first.message}" if first is not None else "no item has an answer")
-        raise UsageError(f"the sample of {len(picked.items)} items could not be asked: {why}", argument="model")
+        raise UsageError(
+            f"the sample of {counted(len(picked.items), 'item')} could not be asked: {why}", argument="model"
+        )
     records.sort(key=lambda r: r.index)
     tokens = _tokens(records, picked)
     shared: dict[str, Any] = {

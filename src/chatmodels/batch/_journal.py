@@ -164,11 +164,7 @@ class Journal:
         for position, key in asked:
             # An empty key is that of an adopted line.
             if known.get(position, key) not in (key, b""):
-                raise UsageError(
-                    f"{self.path} is the journal of another input: item {position} asks something else there. Give the same input "
-                    "to go on with it, or another journal (and output) to begin anew",
-                    argument="journal",
-                )
+                raise self._another(position)
         if not known:
             self._fresh += asked
             same = self._same({key for _, key in asked})
@@ -180,6 +176,20 @@ class Journal:
         self._fresh += [(position, key) for position, key in asked if position not in known]
         same = self._same({key for position, key in asked if position not in ended})
         return [ended.get(position) or same.get(key) for position, key in asked]
+
+    def _another(self, position: int) -> UsageError:
+        """The input has something else in this place."""
+        end = self._ended([position]).get(position)
+        if end is not None and not end.ok:
+            said = f"item {position} (counted from 0) has failed, and asks something else now"
+            cure = "If it was corrected, retry_failed=True (--retry-failed) asks it, and what else has failed, again"
+        else:
+            said = f"item {position} (counted from 0) asks something else there"
+            cure = (
+                "Give the same input (and prompt) to go on with it: items may be added at its end, and those that have failed may "
+                "be corrected in their places; another input needs another journal and output"
+            )
+        return UsageError(f"{self.path} is the journal of another input: {said}. {cure}", argument="journal")
 
     def _same(self, keys: set[bytes]) -> dict[bytes, Ended]:
         """For those that an item with an answer has: that answer."""
@@ -282,6 +292,24 @@ class Journal:
         with speaking(self.path):
             question = f"SELECT position FROM items WHERE {none.format(1)} AND {none.format(0)} ORDER BY position"  # noqa: S608  (ours)
             return [row[0] for row in self._db.execute(question)]
+
+    def failed(self) -> Iterator[tuple[int, bytes]]:
+        """The items that have failed, in turn, with their keys."""
+        self.file()
+        question = (
+            "SELECT lines.position, CAST(items.key AS BLOB) FROM lines JOIN items ON items.position = lines.position "
+            "WHERE lines.ok = 0 ORDER BY lines.position"
+        )
+        with speaking(self.path):
+            yield from self._db.execute(question)
+
+    def forget(self, positions: Iterable[int]) -> None:
+        """These items are as if never asked."""
+        self.file()
+        with self.transaction():
+            for at in positions:
+                self._db.execute("DELETE FROM items WHERE position = ?", (at,))
+                self._db.execute("DELETE FROM lines WHERE position = ?", (at,))
 
     def forget_failed(self) -> int:
         """Failed items are as if never asked; how many there were."""

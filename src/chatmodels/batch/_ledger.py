@@ -39,13 +39,15 @@ class Entry:
 
 
 class End(msgspec.Struct, frozen=True):
-    """An item has ended; `tokens` and `cost` are what was spent for it now. `reused`: an earlier run, or item, had the answer."""
+    """An item has ended; `tokens` and `cost` are what was spent for it now. `reused`: an earlier run, or item, had the answer;
+    `sent`: there was a call, or may have been one."""
 
     entry: Entry
     record: BatchRecord
     tokens: int = 0
     cost: float = 0.0
     reused: bool = False
+    sent: bool = True
 
 
 class Note(msgspec.Struct, frozen=True):

@@ -73,6 +73,15 @@ class Stream(Nowhere):
 _LOST = 100_000
 
 
+#: Names of what an output is not, and how one is made of it.
+_PANDAS = "pandas.read_json('out.jsonl', lines=True)"
+_OTHERS = {
+    ".gz": "gzip out.jsonl", ".bz2": "bzip2 out.jsonl", ".xz": "xz out.jsonl", ".zst": "zstd out.jsonl",
+    ".zip": "zip out.zip out.jsonl", ".parquet": f"{_PANDAS}.to_parquet('out.parquet')",
+    ".csv": f"{_PANDAS}.to_csv('out.csv')", ".xlsx": f"{_PANDAS}.to_excel('out.xlsx')",
+}  # fmt: skip
+
+
 class _Head(msgspec.Struct):
     index: int
 
@@ -92,10 +101,6 @@ class File(Nowhere):
         self._path = path
         self._there = Bits()
         self.kept = 0
-        if not path.parent.is_dir():
-            raise UsageError(f"{path}: there is no folder {path.parent}; make it first", argument="out")
-        if path.is_dir():
-            raise UsageError(f"{path} is a folder; out is a file", argument="out")
         self._file = _held(path)
         try:
             end = self._read(journal, ordered, anew=anew) if os.fstat(self._file).st_size else 0
@@ -113,6 +118,7 @@ class File(Nowhere):
                 argument="out",
             )
         if anew:
+            self._check_begin(journal)
             return 0
         known = Bits()
         end = 0
@@ -134,6 +140,13 @@ class File(Nowhere):
         adopted.write()
         return end
 
+    def _check_begin(self, journal: Journal) -> None:
+        with self._path.open("rb") as file:
+            line = file.readline()
+        at = _position(line)
+        if not (_torn(line) if at is None else journal.has(at)):
+            raise self._foreign()
+
     def _foreign(self) -> UsageError:
         return UsageError(
             f"{self._path} is not the output of this journal's batch: it begins with a line that the journal does not know. "
@@ -153,6 +166,20 @@ class File(Nowhere):
         with suppress(OSError):
             os.fsync(self._file)
         os.close(self._file)
+
+
+def check_path(path: Path) -> None:
+    """A UsageError where there can be no output, before anything is made."""
+    if not path.parent.is_dir():
+        raise UsageError(f"{path}: there is no folder {path.parent}; make it first", argument="out")
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; out is a file", argument="out")
+    if path.suffix.lower() in _OTHERS:
+        raise UsageError(
+            f"{path}: the output is JSON lines, which grow as answers come and are mended after a crash; name it .jsonl, and "
+            f"convert it at the end, e.g. {_OTHERS[path.suffix.lower()]}",
+            argument="out",
+        )
 
 
 class _Adopted:

@@ -7,7 +7,7 @@ from html import escape
 
 from ._record import BatchRecord
 from ._report_pictures import dollars, histogram, seconds, share_bar, whole
-from ._tally import BatchSummary, Tally
+from ._tally import BatchSummary, Tally, counted
 
 #: A page of ours loads nothing, and runs nothing that somebody got into it.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
@@ -93,7 +93,7 @@ def _head(model: str, summary: BatchSummary) -> str:
         state = "<span class=state>complete</span>"
     ended = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
     return (
-        f"<header><h1>{_safe(model)}</h1>{state}</header><p class=sub>Batch of {summary.total:,} items; this run took "
+        f"<header><h1>{_safe(model)}</h1>{state}</header><p class=sub>Batch of {counted(summary.total, 'item')}; this run took "
         f"{seconds(summary.seconds)} and ended {ended}</p>{share_bar(summary)}"
     )
 
@@ -131,7 +131,8 @@ def _notes(summary: BatchSummary) -> str:
     if summary.again:
         listed = ", ".join(str(i) for i in summary.again[:200]) + (", ..." if len(summary.again) > 200 else "")
         notes.append(
-            f"{len(summary.again)} items were on their way when an earlier run was killed, and may have been paid twice: {listed}"
+            "An earlier run was killed. Those of these items that were in flight then may have been paid twice; the others had "
+            f"only been noted, ahead of their calls ({len(summary.again):,} in all): {listed}"
         )
     return "".join(f"<p class=note>{_safe(note)}</p>" for note in notes)
 

@@ -16,18 +16,21 @@ from .._batch import checked as checked_limit
 from .._cache_key import question_of
 from .._errors import UsageError
 from .._portal import portal
+from ._corrected import Corrected
 from ._engine import Options, Run, _soon
+from ._entries import Entries
+from ._filled import prompt_of
 from ._gate import Gate, GateLayer
 from ._items import count_of, items_in, other_than
 from ._journal import Journal
 from ._metrics import metrics_of
-from ._output import File, Nowhere, Output, Stream, Taken
+from ._output import File, Nowhere, Output, Stream, Taken, check_path
 from ._prices import price_of
 from ._progress import Progress, has_room
 from ._progress import checked as checked_progress
 from ._provider import ProviderRun
 from ._record import BatchRecord
-from ._tally import BatchSummary, Tally
+from ._tally import BatchSummary, Tally, counted
 from ._via import opened, via_of
 
 Out = Any
@@ -43,7 +46,7 @@ class Batch:
         stop_after: int | None = 100, adaptive: bool = True, system: str | None = None, format: str | None = None,
         metrics: Any = None, via: str | None = None, within: float | None = None, job_size: int | None = None,
         max_jobs: int | None = None, poll: float | None = None, take: Callable[[BatchRecord], object] | None = None,
-        group_prefixes: bool = True, s3: str | None = None, role_arn: str | None = None,
+        group_prefixes: bool = True, s3: str | None = None, role_arn: str | None = None, prompt: Any = None,
     ) -> None:  # fmt: skip
         self.began = monotonic()
         checked_limit(max_concurrency)
@@ -58,20 +61,25 @@ class Batch:
         via_of(model, via, under_way=False, **jobs)
         price = price_of(model, prices, needed=max_cost is not None)
         other_than(items, out)
-        self.source = check(items_in(items, format))
+        if _is_file(out):
+            check_path(Path(out))
+        asked = prompt_of(prompt)
+        self.source = check(items_in(items, format, asked))
         tally = Tally(count_of(items) if progress or metrics else None)
         tally.metrics = metrics_of(metrics, model.provider, model.model)
         self.label = f"{model.provider}:{model.model}"
         path = _journal_path(journal, out)
         self.journal = None if path is None else Journal(path, self.label, _fingerprint(model, system))
         with ExitStack() as files:
+            again = Corrected(None)
             if self.journal is not None:
                 files.callback(self.journal.close)
-                if retry_failed:
-                    self.journal.forget_failed()
+                again = Corrected(self.journal, everything=retry_failed)
+                again.look(lambda: items_in(items, format, asked), items, Entries(model, system))
             self.via, self.book, self.again = opened(self.journal, model, via, **jobs)
-            self.output = _output(out, self.journal, ordered=ordered, anew=retry_failed, take=take)
+            self.output = _output(out, self.journal, ordered=ordered, anew=bool(again), take=take)
             files.callback(self.output.close)
+            again.forget()
             self.again = tuple(at for at in self.again if not self.output.has(at))  # the journal has it from there
             if tally.metrics is not None:
                 tally.metrics.start()
@@ -108,7 +116,7 @@ class Batch:
             self.report.write_text(page(self.label, summary, self.tally), encoding="utf-8")
         if run.stopped is None and self.last >= run.read:
             raise UsageError(
-                f"the input has {run.read} items, and the journal knows {self.last + 1}: it is shorter than it was",
+                f"the input has {counted(run.read, 'item')}, and the journal knows {self.last + 1}: it is shorter than it was",
                 argument="items",
             )
         return summary
@@ -127,7 +135,8 @@ def run_batch(model: Any, items: Any, **options: Any) -> BatchSummary:
     - `ordered`: lines in the items' order, else as they end. `max_concurrency`: calls in flight (`adaptive`: fewer while the
       provider refuses, or its rate-limit headers say that little is left). `group_prefixes`: items that begin with the same long
       text (1,024 tokens) go near each other, so that prompt caches hit.
-      `system`: a system message for each item. `format`: of the file, where its name does not say.
+      `system`: a system message for each item. `format`: of the file, where its name does not say. `prompt`: a text such as
+      "Classify: {text}", or a `ChatPromptTemplate`, to be filled with each item's fields, which come back as its metadata.
     - `max_cost` (US dollars), `max_tokens`: no more calls when so much is spent, over all runs of the journal.
       `prices`: a `chatmodels.prices.Prices` table, or a function from an answer to its cost; else the data of genai-prices.
     - `retry_failed`: ask again what failed in earlier runs; the output is written anew.
@@ -156,7 +165,10 @@ def run_batch(model: Any, items: Any, **options: Any) -> BatchSummary:
             raise UsageError("via= and engine= exclude each other: a provider's jobs need no cluster", argument="via")
         from ..ray._engine import run_on
 
-        return run_on(engine, model, items, _known(options))
+        options = _known(options)
+        if (prompt := prompt_of(options.pop("prompt", None))) is not None:
+            items = items_in(items, options.pop("format", None), prompt)
+        return run_on(engine, model, items, options)
     batch = Batch(model, items, _iterable, **_known(options))
     steps = _driven(batch, None)
     while True:
@@ -321,11 +333,15 @@ def _fingerprint(model: Any, system: str | None) -> str:
     return question_of(model._plan(), model._call([("system", system or "none"), ("user", "check")])).key
 
 
+def _is_file(out: Out) -> bool:
+    return isinstance(out, (str, Path)) and str(out) != "-"
+
+
 def _journal_path(journal: Any, out: Out) -> Path | None:
     if journal is False:
         return None
     if journal is None or journal is True:
-        if isinstance(out, (str, Path)) and str(out) != "-":
+        if _is_file(out):
             return Path(f"{out}.journal")
         if journal is True:
             raise UsageError(
@@ -353,7 +369,7 @@ def _output(
         return Taken(take, paced=True)
     if out is None:
         return Nowhere()
-    if isinstance(out, (str, Path)) and str(out) != "-":
+    if _is_file(out):
         return File(Path(out), journal, ordered=ordered, anew=anew)
     if out == "-":
         return Stream(sys.stdout.buffer)

@@ -22,6 +22,11 @@ _WHOLE = ("stop", "tool_calls", "unknown")
 Stopped = Literal["interrupted", "max_tokens", "max_cost", "budget", "failures", "outage", "fatal", "error"]
 
 
+def counted(count: int, thing: str) -> str:
+    """`1 item`, `2 items`."""
+    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
+
+
 class BatchSummary(msgspec.Struct, frozen=True, kw_only=True):
     """How a batch went, over all its runs.
 
@@ -74,12 +79,12 @@ class BatchSummary(msgspec.Struct, frozen=True, kw_only=True):
             parts.append(f"{'at least ' if self.cost_omits else ''}${self.cost:,.4f}")
         if self.jobs or self.adopted:
             left = f" and {self.adopted:,} of an earlier run" if self.adopted else ""
-            parts.append(f"{self.jobs:,} jobs{left}")
+            parts.append(f"{counted(self.jobs, 'job')}{left}")
         if self.resubmitted:
             parts.append(f"{self.resubmitted:,} submitted again")
         if self.again:
-            parts.append(f"{len(self.again):,} may have been paid twice")
-        text = f"{self.total:,} items: " + ", ".join(parts)
+            parts.append(f"those in flight of {len(self.again):,} noted when a run was killed may have been paid twice")
+        text = f"{counted(self.total, 'item')}: " + ", ".join(parts)
         return text if self.stopped is None else f"{text}; stopped ({self.stopped}): {self.reason}"
 
 
@@ -139,8 +144,8 @@ class Tally:
     def ended(self) -> int:
         return self.done + self.failed
 
-    def add(self, record: BatchRecord, reused: bool) -> None:
-        """One item has ended."""
+    def add(self, record: BatchRecord, reused: bool, *, sent: bool = True) -> None:
+        """One item has ended. `sent`: with a call."""
         if self.metrics is not None:
             self.metrics.add(record, reused)
         if record.error is None:
@@ -154,7 +159,7 @@ class Tally:
         if reused:
             self.reused += 1
         else:
-            self.called += 1
+            self.called += sent
         if (usage := record.usage) is not None and record.message is not None and not record.message.from_cache:
             self._spent(usage, reused)
         if record.cost is not None:

@@ -16,7 +16,8 @@ import msgspec
 from .._batch import _iterable
 from .._errors import UsageError
 from .._json import is_array, is_object
-from ..batch._items import _columns, _of_row, count_of, items_in
+from ..batch._items import count_of, items_in
+from ..batch._items_tables import columns, of_row
 
 #: Items in a shard at the most, unless the user says otherwise.
 SIZE = 1000
@@ -57,12 +58,12 @@ def _rows(dataset: Any) -> Iterator[Any]:
     named = False
     for block in dataset.iter_batches(batch_size=None, batch_format="pyarrow"):
         if not named:  # the dataset's own schema() would run a part of it beforehand
-            _columns(block.column_names)
+            columns(block.column_names)
             named = True
         # A block stays in the memory that Ray shares; only some of its rows are objects here.
         for some in block.to_batches(max_chunksize=64):
             for row in some.to_pylist():
-                yield _of_row(_without_nulls(row))
+                yield of_row(_without_nulls(row))
 
 
 def _without_nulls(value: Any) -> Any:
