@@ -11,7 +11,6 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 import msgspec
 
 from .._call import Call
-from .._plan import Ledger, Plan
 from .._checks import whole
 from .._errors import UsageError
 from .._flow import NOW, WALL_CLOCK, Flow
@@ -21,6 +20,7 @@ from .._limits import Limits
 from .._limits_headers import Kind, quotas, says_quota
 from .._limits_window import MINUTE
 from .._messages import AIMessage
+from .._plan import Ledger, Plan
 from ._filled import prompt_of
 from ._forecast import Range, total, wall
 from ._items import item_of, items_in

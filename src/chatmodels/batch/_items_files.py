@@ -121,7 +121,7 @@ def _plain(file: BinaryIO, name: str) -> BinaryIO:
         )
     for magic, module in _MAGIC.items():
         if begin.startswith(magic):
-            return BufferedReader(_library(module).open(file, "rb"), 1 << 16)
+            return cast(BinaryIO, BufferedReader(_library(module).open(file, "rb"), 1 << 16))
     return file
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from .._plan import Plan
 from .._errors import UsageError
+from .._plan import Plan
 from .._usage import Usage
 from ._ledger import Entry
 
