@@ -18,7 +18,7 @@ from ._call import Call, HTTPRequest, HTTPResponse
 from ._errors import ChatModelError, ConnectError, ProtocolError, ProviderError, RateLimitError, UsageError
 from ._flow import Flow, Send
 from ._json import is_object, loads
-from ._layers import TELEMETRY, TRACKING, through
+from ._layers import CACHE, TELEMETRY, TRACKING, through
 from ._mask import mask
 from ._messages import AIMessage, HumanMessage
 from ._plan import Ledger, Plan
@@ -182,6 +182,39 @@ def seen(plan: Plan, call: Call, found: AIMessage | ChatModelError) -> Flow[None
 
     with suppress(ChatModelError):
         yield from through(msgspec.structs.replace(plan, layers=watching), call, answer)
+
+
+class _Missed(Exception):
+    """No cache has it."""
+
+
+def _through_caches(plan: Plan, call: Call, answer: AIMessage | None) -> Flow[AIMessage]:
+    def inside(plan: Plan, call: Call) -> Flow[AIMessage]:
+        yield from ()
+        if answer is None:
+            raise _Missed
+        return answer
+
+    caches = tuple(layer for layer in plan.layers if layer.rank == CACHE)
+    return through(msgspec.structs.replace(plan, layers=caches), call, inside)
+
+
+def caches(plan: Plan) -> bool:
+    """Is there a cache around this model's calls?"""
+    return any(layer.rank == CACHE for layer in plan.layers)
+
+
+def cached(plan: Plan, call: Call) -> Flow[AIMessage | None]:
+    """The answer that a cache around this model's calls has; None where there is none."""
+    try:
+        return (yield from _through_caches(plan, call, None))
+    except _Missed:
+        return None
+
+
+def kept(plan: Plan, call: Call, answer: AIMessage) -> Flow[None]:
+    """Put an answer out of a job into the caches around this model's calls."""
+    yield from _through_caches(plan, call, answer)
 
 
 def results_flow(api: JobsAPI, plan: Plan, job: Job) -> Flow[dict[str, AIMessage | ChatModelError]]:

@@ -16,6 +16,7 @@ from chatmodels import Budget, ChatModel, UsageError, track_usage
 from chatmodels._jobs_openai import OpenAIJobs
 from chatmodels.batch import BatchSummary, arun_batch, iter_batch, run_batch
 from chatmodels.batch import _provider_job as job_module
+from chatmodels.caches import InMemoryCache, SQLiteCache
 from chatmodels.jobs import Jobs
 from chatmodels.prices import Price, Prices
 
@@ -402,3 +403,35 @@ def test_an_input_whose_end_is_seen_late_still_goes(server: Server, tmp_path: Pa
 
     summary = run(jobs, given(), tmp_path / "o", job_size=3)
     assert (summary.done, summary.jobs) == (4, 2)
+
+
+@pytest.mark.parametrize("world", ["memory", "sqlite"])
+def test_what_a_cache_has_is_in_no_job_and_answers_go_into_it(server: Server, tmp_path: Path, world: str) -> None:
+    jobs = JobsServer(server, "openai", takes=0.02)
+    cache = InMemoryCache() if world == "memory" else SQLiteCache(tmp_path / "cache.db")
+    chat = model(jobs).with_cache(cache)
+    assert chat("item 1").text == "item 1"
+    jobs.fate = lambda job, text: "bad" if text == "item 3" else "ok"
+    with track_usage() as spent:
+        summary = run_batch(chat, texts(6), out=tmp_path / "o", via="provider", poll=0.02, ordered=True, job_size=3)
+    assert (summary.done, summary.failed, summary.jobs) == (5, 1, 2)
+    assert jobs.answered == dict.fromkeys(["item 0", "item 2", "item 4", "item 5"], 1)
+    assert spent.usage.output_tokens == 20
+    found = lines(tmp_path / "o")
+    assert [f.get("text") for f in found] == ["item 0", "item 1", "item 2", None, "item 4", "item 5"]
+    assert [n for n, f in enumerate(found) if f.get("message", {}).get("from_cache")] == [1]
+    live = jobs.live.total()
+    assert chat("item 4").from_cache
+    assert jobs.live.total() == live
+    again = run_batch(chat, [*texts(3), "item 9"], out=tmp_path / "p", via="provider", poll=0.02)
+    assert (again.done, again.jobs, jobs.answered["item 0"], jobs.answered["item 9"]) == (4, 1, 1, 1)
+    all_known = run_batch(chat, texts(3), out=tmp_path / "q", via="provider", poll=0.02)
+    assert (all_known.done, all_known.jobs) == (3, 0)
+
+
+def test_a_file_that_is_no_cache_costs_nothing(server: Server, tmp_path: Path) -> None:
+    jobs = JobsServer(server, "openai")
+    (tmp_path / "cache.db").write_bytes(b"no database" * 100)
+    chat = model(jobs).with_cache(SQLiteCache(tmp_path / "cache.db"))
+    summary = run_batch(chat, texts(3), out=tmp_path / "o", via="provider", poll=0.02)
+    assert (summary.done, summary.failed, jobs.steps) == (0, 3, [])

@@ -16,16 +16,15 @@ import msgspec
 
 from .._async import sleep, spawn
 from .._drive import arun
-from .._errors import BadRequestError, ChatModelError, OutputError, ProviderError
+from .._errors import BadRequestError, ChatModelError, ProviderError
 from .._jobs import Job as Taken
 from .._jobs import JobStatus, Line, read, seen
 from .._json import mapping, objects, string
 from .._messages import AIMessage
-from .._outputs import value_of
 from ._engine import FATAL, REFUSED
 from ._ledger import Entry
 from ._pile import Pile
-from ._provider_items import JobItems
+from ._provider_cache import CachedItems
 from ._provider_job import Job, Refused, claimed, ended, new_job, noted, results, submitted
 
 log = logging.getLogger("chatmodels")
@@ -40,7 +39,7 @@ LATER = frozenset({"token_limit_exceeded", "queue_limit_exceeded", "ServiceQuota
 LONGEST = 300.0
 
 
-class ProviderRun(JobItems):
+class ProviderRun(CachedItems):
     """One batch through jobs, once."""
 
     def _begin(self) -> None:
@@ -59,15 +58,10 @@ class ProviderRun(JobItems):
             super()._pump()
             return
         while self._ready:
-            self._weigh(self._ready.popleft())
+            self._sort(self._ready.popleft())
+        self._ask_cache()
         while not self.left_alone() and self._cut():
             pass
-
-    def _weigh(self, entry: Entry) -> None:
-        try:
-            self._piles.add(entry)
-        except ChatModelError as error:
-            self._settle_error(entry, error)
 
     def _cut(self) -> bool:
         """Submit one job, if there is one to be submitted now."""
@@ -124,7 +118,7 @@ class ProviderRun(JobItems):
 
     def _no_more_comes(self) -> bool:
         """No item can join before a job ends: all are read, or there is no room for another."""
-        if self._told_of < self.read:
+        if self._told_of < self.read or self._cache_is_asked:
             return False
         return self._all_read or (self._wanting and not self._jobs)
 
@@ -165,9 +159,6 @@ class ProviderRun(JobItems):
 
     def _start(self, job: Job) -> None:
         job.task = spawn(lambda: self._guarded(job, self._life))
-
-    def _aside(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        self._asides.add(spawn(function))
 
     async def _guarded(self, job: Job, life: Callable[[Job], Coroutine[Any, Any, None]]) -> None:
         try:
@@ -263,6 +254,7 @@ class ProviderRun(JobItems):
             if entry is not None:
                 found = read(self.plan, msgspec.structs.replace(taken, model=entry.call.model), line)
                 await arun(seen(self._plan, entry.call, found))
+                await self._keep(entry, found)
                 self._result(job, entry, found)
             if number % 200 == 199:
                 await sleep(0)
@@ -279,17 +271,6 @@ class ProviderRun(JobItems):
             self._fitting(entry, found)
         else:
             self._settle_error(entry, found)
-
-    def _fitting(self, entry: Entry, message: AIMessage) -> None:
-        """An answer, or that it does not fit the output type."""
-        try:
-            if entry.call.output is not None:
-                value_of(entry.call.output, message)
-        except OutputError as error:
-            error.partial, error.attempts = message, message.attempts
-            self._failed(entry, error, None)
-        else:
-            self._answered(entry, message, None)
 
     def _may_go_again(self, entry: Entry) -> bool:
         return self._in_real_time or entry.tries <= AGAIN
@@ -341,9 +322,10 @@ class ProviderRun(JobItems):
         if self._journal is not None:
             await noted(self, self.book.went_live)
         log.warning("%s", why)
-        for entry in self._piles.all():
+        for entry in (*self._piles.all(), *self._unseen):
             entry.tries = 0
             self._ready.append(entry)
+        self._unseen.clear()
         for job in list(self._jobs.values()):
             if job.submitting:
                 continue  # it will see for itself

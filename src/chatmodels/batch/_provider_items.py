@@ -5,12 +5,13 @@ The run of `_engine` with another way of keeping what is on its way. Knows no pr
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import msgspec
 
-from .._async import Task
+from .._async import Task, spawn
 from .._errors import ChatModelError
 from .._jobs import JobsAPI
 from ._engine import Run
@@ -46,6 +47,8 @@ class JobItems(Run):
         self.plan = own_plan
         self._piles = Piles(self._plan, via.size, via.bytes, least=via.api.limits.least, hard=via.hard)
         self._purse = Purse(self._plan)
+        #: Items that the model's cache is still to be asked about.
+        self._unseen = deque[Entry]()
         self._jobs: dict[str, Job] = {}
         self._owners: dict[int, Job] = {}
         self._asides: set[Task] = set()
@@ -78,6 +81,19 @@ class JobItems(Run):
             return 0
         begun = self._journal.begun()
         return begun[-1] - begun[0] + 1 if self.options.ordered and begun else len(begun)
+
+    def _aside(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """A task beside those of jobs and calls, which ends with the run."""
+        task: list[Task] = []
+
+        async def run() -> None:
+            try:
+                await function()
+            finally:
+                self._asides.discard(task[0])
+
+        task.append(spawn(run))
+        self._asides.add(task[0])
 
     def _under_way(self) -> list[Task]:
         return [*self._tasks, *self._asides, *(job.task for job in self._jobs.values() if job.task is not None)]
@@ -152,8 +168,9 @@ class JobItems(Run):
         job.waiting.discard(entry.position)
 
     def _drop(self) -> None:
-        for entry in self._piles.all():
+        for entry in (*self._piles.all(), *self._unseen):
             self._ready.append(entry)
+        self._unseen.clear()
         super()._drop()
         for job in list(self._jobs.values()):
             if not job.submitting or job.known or job.looking:
