@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from chatmodels.batch import run_batch
-from chatmodels.batch._report_pictures import dollars, histogram, seconds, whole
+from chatmodels.batch._report_pictures import histogram, seconds, whole
 from chatmodels.batch._tally import Histogram
+from chatmodels.batch._words import dollars
 from chatmodels.prices import Price, Prices
 
 from ..conftest import chat
@@ -93,7 +94,7 @@ def test_words() -> None:
         "$0",
         "$0.000012",
         "$0.00027",
-        "$0.5",
+        "$0.50",
         "$12.35",
     ]
     assert [seconds(v) for v in (0.0004, 0.0579, 0.9996, 3.217, 99.9, 500, 12_000)] == [

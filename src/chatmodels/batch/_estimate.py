@@ -27,8 +27,8 @@ from ._items import item_of, items_in
 from ._prices import price_of
 from ._record import BatchRecord
 from ._run import _asked, run_batch
-from ._tally import counted
 from ._via import via_of
+from ._words import counted, dollars
 
 __all__ = ["Estimate", "Range", "estimate_batch"]
 T = TypeVar("T")
@@ -78,7 +78,7 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
         if self.cost is None:
             cost = f"cost unknown ({self.cost_unknown})"
         else:
-            cost = f"{'at least ' if self.cost_omits else ''}US$ {self.cost}"
+            cost = f"{'at least ' if self.cost_omits else ''}{_money(self.cost)}"
         if self.seconds is None:
             time = f"through the provider's batch API: up to {(self.window or 0) / 3600:g} hours a job"
         else:
@@ -87,6 +87,10 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
             f"{counted(self.items, 'item')} (from {self.sample}, {self.failed} failed): {self.input_tokens} tokens in, "
             f"{self.output_tokens} out, {cost}, {time}"
         )
+
+
+def _money(cost: Range) -> str:
+    return f"{dollars(cost.mean)} ({dollars(cost.low)} to {dollars(cost.high)})"
 
 
 def _spoken(seconds: Range) -> str:

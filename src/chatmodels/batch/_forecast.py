@@ -36,8 +36,10 @@ class Range(msgspec.Struct, frozen=True):
 
 def _shown(value: float) -> str:
     """Four digits that mean something, without an exponent."""
-    if not math.isfinite(value) or not value >= 1000:
+    if not math.isfinite(value) or 1e-4 <= value < 1000:
         return f"{value:.4g}"
+    if value < 1e-4:
+        return f"{value:.6f}".rstrip("0").rstrip(".")
     return f"{round(value, 3 - math.floor(math.log10(value))):,.0f}"
 
 

@@ -113,7 +113,8 @@ def _damages() -> tuple[type[Exception], ...]:
 
 def _plain(file: BinaryIO, name: str) -> BinaryIO:
     """What the file holds, whatever it was compressed with."""
-    begin = file.peek(6)[:6] if isinstance(file, BufferedReader) else b""
+    peek: Any = getattr(file, "peek", None)
+    begin: bytes = b"" if peek is None else peek(6)[:6]
     if begin.startswith(_UTF_16):
         raise UsageError(
             f"{name} is UTF-16: save it as UTF-8, e.g. iconv -f UTF-16 -t UTF-8 {name} > new-{Path(name).name}",
@@ -121,7 +122,8 @@ def _plain(file: BinaryIO, name: str) -> BinaryIO:
         )
     for magic, module in _MAGIC.items():
         if begin.startswith(magic):
-            return cast(BinaryIO, BufferedReader(_library(module).open(file, "rb"), 1 << 16))
+            reader: Any = BufferedReader(_library(module).open(file, "rb"), 1 << 16)
+            return cast(BinaryIO, reader)
     return file
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from ._tally import Tally
+from ._words import dollars
 
 #: Columns of the shortest bar, with its brackets and the space behind it.
 LEAST_BAR = 9
@@ -32,7 +33,7 @@ def parts_of(tally: Tally, rates: Rates) -> list[tuple[int, str]]:
     if tally.new_tokens:
         found.append((5, f"{_many(rates.tokens)} tokens/s"))
     if tally.cost is not None:
-        found.append((3, _money(tally.cost)))
+        found.append((3, dollars(tally.cost)))
     if tally.expected is not None and tally.ended < tally.expected and rates.items:
         found.append((2, f"{_time((tally.expected - tally.ended) / rates.items)} left"))
     return found
@@ -58,10 +59,6 @@ def bar(tally: Tally, room: int) -> str:
 def _many(count: float) -> str:
     """`5,400`, `154k`"""
     return f"{count:,.0f}" if count < 10_000 else f"{count / 1000:,.0f}k"
-
-
-def _money(cost: float) -> str:
-    return f"${cost:,.2f}" if cost >= 1 or not cost else f"${cost:.4f}"
 
 
 def _time(seconds: float) -> str:

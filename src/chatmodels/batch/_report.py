@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from html import escape
 
 from ._record import BatchRecord
-from ._report_pictures import dollars, histogram, seconds, share_bar, whole
-from ._tally import BatchSummary, Tally, counted
+from ._report_pictures import histogram, seconds, share_bar, whole
+from ._tally import BatchSummary, Tally
+from ._words import counted, dollars
 
 #: A page of ours loads nothing, and runs nothing that somebody got into it.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
@@ -107,15 +108,11 @@ def _cards(summary: BatchSummary, tally: Tally) -> str:
         (f"{summary.input_tokens:,}" if summary.input_tokens else "", "tokens in"),
         (f"{summary.output_tokens:,}" if summary.output_tokens else "", "tokens out"),
         (f"{tally.new_tokens / summary.seconds:,.0f}" if tally.new_tokens and summary.seconds else "", "tokens a second"),
-        ("" if summary.cost is None else _money(summary.cost), "cost, at least" if summary.cost_omits else "cost"),
+        ("" if summary.cost is None else dollars(summary.cost), "cost, at least" if summary.cost_omits else "cost"),
     ]  # fmt: skip
     shown = [f"<div class=card><b>{n}</b><span>{word}</span></div>" for n, word in cards if n]
     none = "" if summary.cost is not None or not summary.done else "<p class=sub>No price is known for this model.</p>"
     return f"<div class=cards>{''.join(shown)}</div>{none}"
-
-
-def _money(cost: float) -> str:
-    return f"${cost:,.2f}" if cost >= 10 else f"${cost:,.4f}"
 
 
 def _notes(summary: BatchSummary) -> str:

@@ -108,14 +108,5 @@ def whole(value: float) -> str:
     return f"{value:,.0f}" if value >= 10 else _short(value)
 
 
-def dollars(value: float) -> str:
-    """`$0.00027`: two digits that count, never an exponent."""
-    if value >= 1:
-        return f"${value:,.2f}"
-    places = 2 - math.floor(math.log10(value)) - 1 if value > 0 else 0
-    text = f"{value:.{max(places, 0)}f}"
-    return f"${text.rstrip('0').rstrip('.') if '.' in text else text}"
-
-
 def _short(value: float) -> str:
     return f"{value:.0f}" if value >= 99.5 else f"{value:.3g}"

@@ -30,8 +30,9 @@ from ._progress import Progress, has_room
 from ._progress import checked as checked_progress
 from ._provider import ProviderRun
 from ._record import BatchRecord
-from ._tally import BatchSummary, Tally, counted
+from ._tally import BatchSummary, Tally
 from ._via import opened, via_of
+from ._words import counted
 
 Out = Any
 

@@ -10,6 +10,7 @@ import msgspec
 
 from .._usage import Usage
 from ._record import BatchRecord
+from ._words import counted, dollars
 
 if TYPE_CHECKING:
     from ._metrics import Metrics
@@ -20,11 +21,6 @@ KEPT = 25
 _WHOLE = ("stop", "tool_calls", "unknown")
 
 Stopped = Literal["interrupted", "max_tokens", "max_cost", "budget", "failures", "outage", "fatal", "error"]
-
-
-def counted(count: int, thing: str) -> str:
-    """`1 item`, `2 items`."""
-    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
 
 
 class BatchSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,7 +72,7 @@ class BatchSummary(msgspec.Struct, frozen=True, kw_only=True):
         if self.input_tokens or self.output_tokens:
             parts.append(f"{self.input_tokens:,} tokens in, {self.output_tokens:,} out")
         if self.cost is not None:
-            parts.append(f"{'at least ' if self.cost_omits else ''}${self.cost:,.4f}")
+            parts.append(f"{'at least ' if self.cost_omits else ''}{dollars(self.cost)}")
         if self.jobs or self.adopted:
             left = f" and {self.adopted:,} of an earlier run" if self.adopted else ""
             parts.append(f"{counted(self.jobs, 'job')}{left}")

@@ -7,13 +7,14 @@ import sys
 from typing import Any
 
 from .._errors import UsageError
+from .._json import loads
 from ._args import model_of
 from ._signals import ended_by_sigterm
 
 _DESCRIPTION = """\
-Ask a model about every item of a file: JSON lines, CSV or Parquet, or - for standard input. Each item ends as a line
-of OUT, with an answer or an error. A journal beside OUT (OUT.journal) makes it safe: after a crash, a reboot or Ctrl-C
-the same command goes on, and asks nothing again that was answered."""
+Ask a model about every item of a file: JSON lines, CSV or Parquet (compressed or not), or - for standard input. Each
+item ends as a line of OUT, with an answer or an error. A journal beside OUT (OUT.journal) makes it safe: after a crash,
+a reboot or Ctrl-C the same command goes on, and asks nothing again that was answered."""
 _EPILOG = """\
 exit status: 0 every item has an answer; 1 some have errors, or the disk failed; 2 wrong use; 3 stopped before the end
 (a cap, a wrong key, an outage, too many failures); 130 Ctrl-C. After 3 and 130 the same command goes on with the rest."""
@@ -30,10 +31,18 @@ def batch_parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    made.add_argument("items", metavar="IN", help="items: .jsonl, .csv, .parquet, or -")
+    made.add_argument("items", metavar="IN", help="items: .jsonl, .csv, .parquet, these with .gz, or -")
     made.add_argument("-o", "--out", metavar="OUT", default="-", help="where the lines go (default: standard output)")
     made.add_argument("-m", "--model", metavar="MODEL", help="provider:model, e.g. openai:gpt-4o-mini, or local")
     made.add_argument("-s", "--system", help="a system message for every item")
+    made.add_argument(
+        "--prompt", metavar="TEXT",
+        help="what to ask of each row or object, with its fields in braces, e.g. 'Classify: {text}'",
+    )  # fmt: skip
+    made.add_argument(
+        "--schema", metavar="FILE",
+        help="a JSON schema that each answer must fit; its value is the line's output, and what does not fit is an error",
+    )  # fmt: skip
     made.add_argument(
         "--option", action="append", default=[], metavar="NAME=VALUE",
         help="a setting of every call, e.g. temperature=0 (repeat for more); the value is JSON or text",
@@ -87,8 +96,10 @@ def batch(given: argparse.Namespace) -> int:
     """Run it; the exit status."""
     from ..batch import run_batch
 
-    model = _limited(model_of(given), given)
-    calls: dict[str, Any] = {"system": given.system, "max_concurrency": given.max_concurrency, "format": given.format}
+    model = _typed(_limited(model_of(given), given), given.schema)
+    calls: dict[str, Any] = {
+        "system": given.system, "prompt": given.prompt, "max_concurrency": given.max_concurrency, "format": given.format,
+    }  # fmt: skip
     if given.estimate:
         return _estimate(model, given.items, {**calls, **_via(given)}, given.sample)
     if given.sample is not None:
@@ -142,6 +153,20 @@ def _limited(model: Any, given: argparse.Namespace) -> Any:
     if given.requests_per_minute is None and given.tokens_per_minute is None:
         return model
     return model.with_limits(requests_per_minute=given.requests_per_minute, tokens_per_minute=given.tokens_per_minute)
+
+
+def _typed(model: Any, path: str | None) -> Any:
+    if path is None:
+        return model
+    from pathlib import Path
+
+    try:
+        schema = loads(Path(path).read_bytes())
+    except OSError as error:
+        raise UsageError(f"--schema: {path} cannot be read: {error.strerror}", argument="--schema") from error
+    except ValueError as error:
+        raise UsageError(f"--schema: {path} is not JSON: {error}", argument="--schema") from error
+    return model.with_output(schema)
 
 
 def _estimate(model: Any, items: str, calls: dict[str, Any], sample: int | None) -> int:
