@@ -27,7 +27,18 @@ from ._errors import (
 from ._flow import RANDOM, Flow, Target
 from ._jobs import Item, JobInfo, JobStatus, Limits, Line, State, asked, exchange, pages, refusal
 from ._jobs_s3 import S3, Location, location
-from ._jobs_wire import DAY, PAGE, check_fits, encoded, get, lines_in, number_of, post, time_of
+from ._jobs_wire import (
+    DAY,
+    PAGE,
+    check_fits,
+    counted,
+    encoded,
+    get,
+    info_of,
+    lines_in,
+    number_of,
+    post,
+)
 from ._json import loads, mapping, objects, string
 from ._plan import Plan
 from .dialects._claude import is_claude
@@ -109,14 +120,9 @@ class BedrockJobs:
         return self._status((yield from asked(self._plan(plan), get(_path(job)))))
 
     def _status(self, job: dict[str, Any]) -> JobStatus:
-        return JobStatus(
-            state=self.states.get(str(job.get("status")), "running"),
-            total=number_of(job.get("totalRecordCount")),
-            succeeded=number_of(job.get("successRecordCount")),
-            failed=number_of(job.get("errorRecordCount")),
-            error=string(job.get("message")) or None,
-            raw=job,
-        )
+        names = ("totalRecordCount", "successRecordCount", "errorRecordCount")
+        state = self.states.get(str(job.get("status")), "running")
+        return counted(job, state, job, names, string(job.get("message")) or None)
 
     def results(self, plan: Plan, job: str, status: JobStatus) -> Flow[list[Line]]:
         """The lines of the output file. One that was stopped, has expired or failed may have none."""
@@ -157,14 +163,7 @@ class BedrockJobs:
         return pages(page, since, most)
 
     def _info(self, job: dict[str, Any]) -> JobInfo:
-        status = self._status(job)
-        return JobInfo(
-            id=str(job.get("jobArn")),
-            state=status.state,
-            label=string(job.get("jobName")),
-            count=status.total or None,
-            made=time_of(job.get("submitTime")),
-        )
+        return info_of(self._status(job), job.get("jobArn"), job.get("jobName"), job.get("submitTime"))
 
 
 def _checked(name: str) -> str:

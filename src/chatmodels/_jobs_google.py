@@ -12,7 +12,18 @@ import msgspec
 from ._call import HTTPRequest
 from ._flow import Flow
 from ._jobs import Item, JobInfo, JobStatus, Limits, Line, State, asked, exchange, pages, refusal
-from ._jobs_wire import DAY, PAGE, check_fits, encoded, get, lines_in, number_of, post, time_of
+from ._jobs_wire import (
+    DAY,
+    PAGE,
+    check_fits,
+    counted,
+    encoded,
+    get,
+    info_of,
+    lines_in,
+    number_of,
+    post,
+)
 from ._json import is_object, mapping, objects, string
 from ._plan import Plan
 
@@ -54,14 +65,9 @@ class GoogleJobs:
         about = mapping(operation.get("metadata"))
         counts = mapping(about.get("batchStats"))
         word = str(about.get("state") or operation.get("state") or "").rpartition("STATE_")[2]
-        return JobStatus(
-            state=self.states.get(word, "running"),
-            total=number_of(counts.get("requestCount")),
-            succeeded=number_of(counts.get("successfulRequestCount")),
-            failed=number_of(counts.get("failedRequestCount")),
-            error=string(mapping(operation.get("error")).get("message")),
-            raw=operation,
-        )
+        names = ("requestCount", "successfulRequestCount", "failedRequestCount")
+        error = string(mapping(operation.get("error")).get("message"))
+        return counted(operation, self.states.get(word, "running"), counts, names, error)
 
     def results(self, plan: Plan, job: str, status: JobStatus) -> Flow[list[Line]]:
         """The answers in the operation, or in the file that it names."""
@@ -91,13 +97,9 @@ class GoogleJobs:
         return pages(page, since, most)
 
     def _info(self, operation: dict[str, Any]) -> JobInfo:
-        status, about = self._status(operation), mapping(operation.get("metadata"))
-        return JobInfo(
-            id=str(operation.get("name")),
-            state=status.state,
-            label=string(about.get("displayName")),
-            count=status.total,
-            made=time_of(about.get("createTime")),
+        about = mapping(operation.get("metadata"))
+        return info_of(
+            self._status(operation), operation.get("name"), about.get("displayName"), about.get("createTime")
         )
 
 

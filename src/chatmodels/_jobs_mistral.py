@@ -7,9 +7,20 @@ from typing import Any, ClassVar
 from urllib.parse import quote, urlsplit
 
 from ._flow import Flow
-from ._jobs import Item, JobInfo, JobStatus, Limits, Line, State, asked, exchange, pages
+from ._jobs import Item, JobInfo, JobStatus, Limits, Line, State, asked, pages
 from ._jobs_openai import openai_line
-from ._jobs_wire import DAY, PAGE, check_fits, encoded, get, lines_in, number_of, post, time_of
+from ._jobs_wire import (
+    DAY,
+    PAGE,
+    check_fits,
+    counted,
+    encoded,
+    get,
+    info_of,
+    lines_of,
+    messages_in,
+    post,
+)
 from ._json import loads, mapping, objects, string
 from ._plan import Plan
 
@@ -51,28 +62,18 @@ class MistralJobs:
         return self._status((yield from asked(plan, get(f"{self._base(plan)}/batch/jobs/{quote(job, safe='')}"))))
 
     def _status(self, job: dict[str, Any]) -> JobStatus:
-        wrong = [string(e.get("message")) or "" for e in objects(job.get("errors"))]
-        return JobStatus(
-            state=self.states.get(str(job.get("status")), "running"),
-            total=number_of(job.get("total_requests")),
-            succeeded=number_of(job.get("succeeded_requests")),
-            failed=number_of(job.get("failed_requests")),
-            error="; ".join(wrong) or None,
-            raw=job,
-        )
+        names = ("total_requests", "succeeded_requests", "failed_requests")
+        state = self.states.get(str(job.get("status")), "running")
+        return counted(job, state, job, names, messages_in(job.get("errors")))
 
     def results(self, plan: Plan, job: str, status: JobStatus) -> Flow[list[Line]]:
         """The answers in the job, or in its files."""
         outputs = objects(status.raw.get("outputs"))
         if outputs:
             return [openai_line(line) for line in outputs]
-        found: list[Line] = []
-        for kind in ("output_file", "error_file"):
-            file = string(status.raw.get(kind))
-            if file:
-                response = yield from exchange(plan, get(f"{self._base(plan)}/files/{quote(file, safe='')}/content"))
-                found += [openai_line(line) for line in lines_in(response.body)]
-        return found
+        files = [string(status.raw.get(kind)) for kind in ("output_file", "error_file")]
+        paths = [f"{self._base(plan)}/files/{quote(file, safe='')}/content" for file in files if file]
+        return (yield from lines_of(plan, paths, openai_line))
 
     def cancel(self, plan: Plan, job: str) -> Flow[JobStatus]:
         """Stop it."""
@@ -91,11 +92,6 @@ class MistralJobs:
         return pages(page, since, most)
 
     def _info(self, job: dict[str, Any]) -> JobInfo:
-        status = self._status(job)
-        return JobInfo(
-            id=str(job.get("id")),
-            state=status.state,
-            label=string(mapping(job.get("metadata")).get("label")),
-            count=status.total or None,
-            made=time_of(job.get("created_at")),
+        return info_of(
+            self._status(job), job.get("id"), mapping(job.get("metadata")).get("label"), job.get("created_at")
         )

@@ -12,8 +12,21 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from ._flow import Flow
-from ._jobs import Item, JobInfo, JobStatus, Limits, Line, State, asked, exchange, pages, refusal
-from ._jobs_wire import DAY, PAGE, check_fits, encoded, get, lines_in, number_of, post, time_of, upload
+from ._jobs import Item, JobInfo, JobStatus, Limits, Line, State, asked, pages, refusal
+from ._jobs_wire import (
+    DAY,
+    PAGE,
+    check_fits,
+    counted,
+    encoded,
+    get,
+    info_of,
+    lines_of,
+    messages_in,
+    number_of,
+    post,
+    upload,
+)
 from ._json import is_object, mapping, objects, string
 from ._plan import Plan
 
@@ -56,26 +69,14 @@ class OpenAIJobs:
         return self._status((yield from asked(plan, get(f"/batches/{quote(job, safe='')}"))))
 
     def _status(self, batch: dict[str, Any]) -> JobStatus:
-        counts = mapping(batch.get("request_counts"))
-        wrong = [string(e.get("message")) or "" for e in objects(mapping(batch.get("errors")).get("data"))]
-        return JobStatus(
-            state=self.states.get(str(batch.get("status")), "running"),
-            total=number_of(counts.get("total")),
-            succeeded=number_of(counts.get("completed")),
-            failed=number_of(counts.get("failed")),
-            error="; ".join(wrong) or None,
-            raw=batch,
-        )
+        state = self.states.get(str(batch.get("status")), "running")
+        counts, error = mapping(batch.get("request_counts")), messages_in(mapping(batch.get("errors")).get("data"))
+        return counted(batch, state, counts, ("total", "completed", "failed"), error)
 
     def results(self, plan: Plan, job: str, status: JobStatus) -> Flow[list[Line]]:
         """The lines of the output file and of the error file."""
-        found: list[Line] = []
-        for kind in ("output_file_id", "error_file_id"):
-            file = string(status.raw.get(kind))
-            if file:
-                response = yield from exchange(plan, get(f"/files/{quote(file, safe='')}/content"))
-                found += [openai_line(line) for line in lines_in(response.body)]
-        return found
+        files = [string(status.raw.get(kind)) for kind in ("output_file_id", "error_file_id")]
+        return lines_of(plan, [f"/files/{quote(file, safe='')}/content" for file in files if file], openai_line)
 
     def cancel(self, plan: Plan, job: str) -> Flow[JobStatus]:
         """Stop it."""
@@ -93,15 +94,8 @@ class OpenAIJobs:
         return pages(page, since, most)
 
     def _info(self, batch: dict[str, Any]) -> JobInfo:
-        status = self._status(batch)
-        label = string(mapping(batch.get("metadata")).get("label"))
-        return JobInfo(
-            id=str(batch.get("id")),
-            state=status.state,
-            label=label,
-            count=status.total or None,
-            made=time_of(batch.get("created_at")),
-        )
+        label = mapping(batch.get("metadata")).get("label")
+        return info_of(self._status(batch), batch.get("id"), label, batch.get("created_at"))
 
 
 def openai_line(line: dict[str, Any]) -> Line:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
@@ -12,7 +12,9 @@ import msgspec
 
 from ._call import HTTPRequest
 from ._errors import UsageError
-from ._jobs import Item, Limits, parsed
+from ._flow import Flow
+from ._jobs import Item, JobInfo, JobStatus, Limits, Line, State, exchange, parsed
+from ._json import objects, string
 from ._plan import Plan
 
 _JSONL = re.compile(rb"[^\r\n]+")
@@ -47,6 +49,33 @@ def post(path: str, body: Any = None, headers: dict[str, str] | None = None) -> 
 
 def lines_in(data: bytes) -> Iterable[dict[str, Any]]:
     return (parsed(line, "a line of the results") for line in _JSONL.findall(data) if line.strip())
+
+
+def lines_of(plan: Plan, paths: Iterable[str], read: Callable[[dict[str, Any]], Line]) -> Flow[list[Line]]:
+    """The lines of some files at the provider."""
+    found: list[Line] = []
+    for path in paths:
+        response = yield from exchange(plan, get(path))
+        found += map(read, lines_in(response.body))
+    return found
+
+
+def counted(
+    job: dict[str, Any], state: State, counts: dict[str, Any], names: tuple[str, str, str], error: str | None
+) -> JobStatus:
+    """A job's status, of the counts with these names: of all items, of those that went well, and of those that failed."""
+    total, succeeded, failed = (number_of(counts.get(name)) for name in names)
+    return JobStatus(state=state, total=total, succeeded=succeeded, failed=failed, error=error, raw=job)
+
+
+def messages_in(errors: Any) -> str | None:
+    """What a list of errors says; None where there is nothing in it."""
+    return "; ".join(string(error.get("message")) or "" for error in objects(errors)) or None
+
+
+def info_of(status: JobStatus, id: Any, label: Any, made: Any) -> JobInfo:
+    """A line of a provider's list. Some give a count of 0 until they have looked at the input."""
+    return JobInfo(id=str(id), state=status.state, label=string(label), count=status.total or None, made=time_of(made))
 
 
 def number_of(value: Any) -> int | None:
