@@ -15,12 +15,15 @@ import pytest
 pytest.importorskip("ray")
 pytest.importorskip("pyarrow")
 
+import msgspec
+import pyarrow
 import ray
 import ray.data
 
 from chatmodels import ChatModel, UsageError
 from chatmodels.ray import RayLimiter, map_messages
 from chatmodels.ray._journal import BlockJournal
+from chatmodels.ray._map import Answers, Worker
 
 from .conftest import Counting
 
@@ -38,7 +41,8 @@ def test_rows_get_their_answers(server: Counting, tmp_path: Path) -> None:
         for n in range(40)
     ]
     rows.append({"id": 40, "messages": [{"role": "user", "content": "q0"}]})
-    answered = map_messages(ray.data.from_items(rows), chat(server), batch_size=8, max_concurrency=4)
+    data = ray.data.from_items(rows)
+    answered = map_messages(data, chat(server), batch_size=8, max_concurrency=4, workers=1, errors="return")
     found = {row["id"]: row for row in answered.take_all()}
     assert len(found) == 41
     assert found[7]["answer"] == "answer to q7"
@@ -52,12 +56,39 @@ def test_rows_get_their_answers(server: Counting, tmp_path: Path) -> None:
     assert found[3]["answer_error"].startswith("BadRequestError")
 
 
+class City(msgspec.Struct):
+    name: str
+
+
+def test_typed_answers_and_single_messages(server: Counting) -> None:
+    server.answer = '{"name": "Lyon"}'
+    rows = [{"id": n, "messages": {"role": "user", "content": f"q{n}"}} for n in range(3)]
+    typed = chat(server).with_output(City)
+    found = map_messages(ray.data.from_items(rows), typed, workers=1, num_cpus=0.1).take_all()
+    assert [json.loads(row["answer_output"]) for row in found] == [{"name": "Lyon"}] * 3
+    assert sorted(server.asked) == ["q0", "q1", "q2"]
+
+
+def test_what_does_not_fit_its_type_has_an_error(server: Counting) -> None:
+    server.answer = "no JSON"
+    answers = Answers.of(chat(server).with_output(City, attempts=2), None, 2, None)
+    answers._made = answers._given._asking(), 2  # as in a worker
+    worker = Worker(answers=answers, column="q", output="a", journal=None, errors="return")
+    table = worker(pyarrow.table({"q": ["q0", "q1"]}))
+    assert table.column("a_output").to_pylist() == [None, None]
+    assert table.column("a_error")[0].as_py().startswith("OutputError")
+    assert "no JSON" in table.column("a_message")[0].as_py()
+    assert set(server.asked.values()) <= {1, 2, 4}
+
+
 def test_wrong_settings_and_columns_are_told(server: Counting) -> None:
     rows = ray.data.from_items([{"prompt": "q"}])
     with pytest.raises(UsageError, match="temperature"):
         map_messages(rows, chat(server), settings={"temperature": "hot"})
     with pytest.raises(UsageError, match="batch_size"):
         map_messages(rows, chat(server), batch_size=0)
+    with pytest.raises(UsageError, match="'return' or 'raise'"):
+        map_messages(rows, chat(server), errors="ignore")
     with pytest.raises(Exception, match="no column 'messages'"):
         map_messages(rows, chat(server), workers=1).take_all()
 

@@ -195,11 +195,16 @@ class Driver:
         if counts is None:
             return False
         grown = shard.beginning is not None
-        again = self._retry_failed and counts.failed  # what failed may be corrected; its journal knows what has not
-        if not again and counts.digest != (shard.beginning if grown else shard.digest):
+        other = counts.digest != (shard.beginning if grown else shard.digest)
+        again = counts.failed and (
+            other or self._retry_failed
+        )  # what failed may be corrected: its journal knows what has not
+        if other and not again:
             raise UsageError(
                 f"{self._folder} is the journal of another input: items {shard.first} to {shard.first + len(shard.items) - 1} "
-                "ask something else there. Give the same input to go on with it, or another journal (and output) to begin anew",
+                "(counted from 0) ask something else there. Give the same input (and prompt) to go on with it: items may be added "
+                "at its end, and those that have failed may be corrected in their places; another input needs another journal "
+                "and output",
                 argument="journal",
             )
         if grown or again:
@@ -286,7 +291,7 @@ class Driver:
             self.again.update(end.again)
         self.omits.update(end.omits)
         tally = end.tally
-        self._of_this_run(shard.number, tally)
+        self._of_this_run(shard, tally)
         well = tally.done > tally.reused + tally.coalesced
         self._in_a_row = end.in_a_row if well else self._in_a_row + end.in_a_row
         self._open[shard.number] = tally
@@ -295,20 +300,22 @@ class Driver:
             self._same.put_off(shard)
         elif end.stopped is None:
             self._whole(shard, tally, end)
-        elif _share_is_spent(member, end):
+        elif member.caps.are_reached(end):
+            self._so_far[shard.number] = tally.called, tally.new_tokens
             self._at_cap(member, shard)
         else:
             self.stop(end.stopped, end.reason or end.stopped)
 
-    def _of_this_run(self, number: int, tally: Tally) -> None:
+    def _of_this_run(self, shard: Shard, tally: Tally) -> None:
         """What was "earlier" for a worker may have been earlier in this run."""
-        if number in self._new and self._given[number] > 1:
+        new = shard.number in self._new
+        called, tokens = self._so_far.pop(shard.number, (0, 0))
+        if new and shard.losses:
             tally.called, tally.reused = tally.called + tally.reused, 0
             tally.new_tokens = tally.input_tokens + tally.output_tokens
-        elif number in self._so_far:
-            called, tokens = self._so_far.pop(number)
-            tally.called, tally.reused = tally.called + called, tally.reused - called
-            tally.new_tokens += tokens
+            return
+        tally.called, tally.reused = tally.called + called, 0 if new else tally.reused - called
+        tally.new_tokens += tokens
 
     def _whole(self, shard: Shard, tally: Tally, end: ShardEnd) -> None:
         del self._open[shard.number]
@@ -389,11 +396,6 @@ class Driver:
     def _read_again(self, number: int, *, reused: bool) -> Tally:
         found = Tally()
         for line in lines_of(path_of(self._folder, number)):
-            found.add(record_of(line), reused)
+            record = record_of(line)
+            found.add(record, reused, sent=record.error is None or record.error.type != "UsageError")
         return found
-
-
-def _share_is_spent(member: Member, end: ShardEnd) -> bool:
-    """A cap can also stop a shard because a price is not known."""
-    caps = member.caps
-    return (caps.cost is not None and end.cost >= caps.cost) or (caps.tokens is not None and end.tokens >= caps.tokens)

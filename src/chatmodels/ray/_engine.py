@@ -19,8 +19,10 @@ from .._errors import UsageError
 from .._model import ChatModel
 from .._tracking_budget import BudgetTry
 from .._typed import OutputModel
+from ..batch._filled import prompt_of
 from ..batch._journal import Journal
 from ..batch._metrics import metrics_of
+from ..batch._output import check_path
 from ..batch._prices import price_of
 from ..batch._progress import Progress
 from ..batch._progress import checked as checked_progress
@@ -105,7 +107,7 @@ class _Batch:
         max_concurrency: int = 50, progress: bool = False, report: Any = None, max_cost: float | None = None,
         max_tokens: int | None = None, prices: Any = None, retry_failed: bool = False, patience: float = 300.0,
         stop_after: int | None = 100, adaptive: bool = True, system: str | None = None, format: str | None = None,
-        metrics: Any = None, group_prefixes: bool = True, **of_jobs: Any,
+        metrics: Any = None, group_prefixes: bool = True, prompt: Any = None, **of_jobs: Any,
     ) -> None:  # fmt: skip
         _check_no_jobs(of_jobs)
         del ordered  # lines are in order here, whether that was asked for or not
@@ -125,8 +127,10 @@ class _Batch:
         actor_class(engine.ray_options)
         self.out = _out_path(out)
         self.parts = is_folder(out)
+        if not self.parts:
+            check_path(self.out)
         self.folder = _folder(journal, self.out)
-        self.source = source_of(items, format)
+        self.source = source_of(items, format, prompt_of(prompt))
         name = hashlib.sha256(f"{self.folder.absolute()} {os.getpid()} {time.time_ns()}".encode()).hexdigest()[:16]
         self.work = Work(
             model=self.here if isinstance(model, (str, ChatModel, OutputModel)) else model, name=name, attempts=attempts,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from .._errors import UsageError
-from ..batch._output import _torn
+from ..batch._output import _held, _torn
 
 _PIECE = 1 << 20
 
@@ -37,8 +37,6 @@ class OneFile:
     in_order = True
 
     def __init__(self, path: Path, *, begun: bool) -> None:
-        if not path.parent.is_dir():
-            raise UsageError(f"{path}: there is no folder {path.parent}; make it first", argument="out")
         old = path.stat().st_size if path.exists() else 0
         if old and not begun:
             raise UsageError(
@@ -47,7 +45,8 @@ class OneFile:
             )
         if old:
             _check_ours(path)
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+        self._lock = _held(path)
+        self._file = os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))
         self._same = bool(old)
 
     def ended(self, number: int, lines: Iterable[bytes], *, fresh: bool) -> None:
@@ -81,6 +80,7 @@ class OneFile:
             os.ftruncate(self._file, at)
         os.fsync(self._file)
         os.close(self._file)
+        os.close(self._lock)
 
 
 class Parts:

@@ -8,12 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-import msgspec
-
-from .._cache_key import question_of
-from .._messages import SystemMessage
 from .._model import ChatModel
-from ..batch._items import item_of
+from ..batch._entries import Entries
 from ._keys import KeyTable
 from ._shards import Shard
 
@@ -86,19 +82,10 @@ class Same:
 
 def keys_of(model: ChatModel, system: str | None) -> Callable[[Any], bytes | None]:
     """What a worker's journal will know an item by; None for an item that cannot be asked."""
-    plan = model._plan()
-    before = (SystemMessage(system),) if system else ()
+    entries = Entries(model, system)
 
     def key_of(given: Any) -> bytes | None:
-        item = item_of(given)
-        if item.error is not None:
-            return None
-        try:
-            call = model._call(item.input, None, item.settings)
-            if before:
-                call = msgspec.structs.replace(call, messages=(*before, *call.messages))
-            return bytes.fromhex(question_of(plan, call).key)[:16]
-        except Exception:  # the item's own: its worker says so in its line
-            return None
+        entry = entries.of(0, given)
+        return None if isinstance(entry.call, Exception) else entry.key
 
     return key_of

@@ -16,6 +16,7 @@ import msgspec
 from .._batch import _iterable
 from .._errors import UsageError
 from .._json import is_array, is_object
+from ..batch._filled import Prompt
 from ..batch._items import count_of, items_in
 from ..batch._items_tables import columns, of_row
 
@@ -40,11 +41,11 @@ class Shard(msgspec.Struct):
     waited: set[bytes] = set()
 
 
-def source_of(items: Any, format: str | None) -> Iterable[Any]:
+def source_of(items: Any, format: str | None, prompt: Prompt | None = None) -> Iterable[Any]:
     """What to iterate over: as in a batch on one machine, and the rows of a Ray dataset."""
     if is_dataset(items):
-        return _rows(items)
-    return _iterable(items_in(items, format))
+        return _rows(items, prompt)
+    return _iterable(items_in(items, format, prompt))
 
 
 def is_dataset(items: Any) -> bool:
@@ -52,18 +53,19 @@ def is_dataset(items: Any) -> bool:
     return hasattr(items, "iter_batches")
 
 
-def _rows(dataset: Any) -> Iterator[Any]:
+def _rows(dataset: Any, prompt: Prompt | None) -> Iterator[Any]:
     """Rows are items as those of a table: columns of other names are metadata."""
+    check, made = (columns, of_row) if prompt is None else (prompt.check, prompt.of)
     dataset.context.execution_options.preserve_order = True  # a later run must meet the same items in the same places
     named = False
     for block in dataset.iter_batches(batch_size=None, batch_format="pyarrow"):
         if not named:  # the dataset's own schema() would run a part of it beforehand
-            columns(block.column_names)
+            check(block.column_names)
             named = True
         # A block stays in the memory that Ray shares; only some of its rows are objects here.
         for some in block.to_batches(max_chunksize=64):
             for row in some.to_pylist():
-                yield of_row(_without_nulls(row))
+                yield made(_without_nulls(row))
 
 
 def _without_nulls(value: Any) -> Any:

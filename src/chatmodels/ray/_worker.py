@@ -21,6 +21,7 @@ import msgspec
 from .._errors import UsageError
 from .._model import ChatModel
 from ..batch._engine import Options, Run
+from ..batch._entries import Entries
 from ..batch._gate import Gate, GateLayer
 from ..batch._output import Nowhere
 from ..batch._prices import price_of
@@ -65,6 +66,12 @@ class Caps(msgspec.Struct, frozen=True):
     cost: float | None = None
     tokens: int | None = None
     in_a_row: int = 0
+
+    def are_reached(self, end: ShardEnd) -> bool:
+        """Did they stop the shard? Caps can also do so because a price is not known."""
+        return (self.cost is not None and end.cost >= self.cost) or (
+            self.tokens is not None and end.tokens >= self.tokens
+        )
 
 
 class ShardEnd(msgspec.Struct, kw_only=True):
@@ -193,6 +200,8 @@ class ShardWorker:
         try:
             if retry_failed:
                 journal.forget_failed()
+            else:
+                journal.forget(self._corrected(shard, journal))
             if journal.last >= shard.first + len(shard.items):
                 raise UsageError(
                     f"shard {shard.number} has {len(shard.items)} items, and {journal.path} knows more: the input is shorter "
@@ -203,6 +212,16 @@ class ShardWorker:
             journal.close()
             raise
         return journal
+
+    def _corrected(self, shard: Shard, journal: ShardJournal) -> list[int]:
+        """Items that have failed, and ask something else now."""
+        entries = Entries(self._model, self._work.system)
+        return [
+            position
+            for position, key in journal.failed()
+            if position - shard.first < len(shard.items)
+            and entries.of(position, shard.items[position - shard.first]).key != key
+        ]
 
     def _options(self, caps: Caps) -> Options:
         work = self._work
