@@ -166,10 +166,7 @@ def run_batch(model: Any, items: Any, **options: Any) -> BatchSummary:
             raise UsageError("via= and engine= exclude each other: a provider's jobs need no cluster", argument="via")
         from ..ray._engine import run_on
 
-        options = _known(options)
-        if (prompt := prompt_of(options.pop("prompt", None))) is not None:
-            items = items_in(items, options.pop("format", None), prompt)
-        return run_on(engine, model, items, options)
+        return run_on(engine, model, items, _known(options))
     batch = Batch(model, items, _iterable, **_known(options))
     steps = _driven(batch, None)
     while True:
