@@ -51,6 +51,18 @@ PUBLIC = {
 }
 
 
+@pytest.fixture(autouse=True)
+def a_loop_that_is_closed() -> Iterator[None]:
+    """pydantic-ai's `run_sync` takes the thread's event loop, and leaves one of its own making open."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield
+    if not loop.is_closed():
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+    asyncio.set_event_loop(None)
+
+
 @pytest.fixture(scope="module")
 def practice() -> Iterator[PracticeServer]:
     with practice_server() as server:
