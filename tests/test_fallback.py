@@ -119,8 +119,11 @@ def test_three_models_one_broken_in_the_middle_one_before(server: Server) -> Non
 
 @pytest.mark.parametrize(
     "first",
-    [error(429), error(500), error(529), error(400, code="context_length_exceeded"), plain(b"<html>")],
-    ids=["rate", "broken", "overloaded", "context", "nonsense"],
+    [
+        *(error(429), error(500), error(529), error(400, code="context_length_exceeded"), plain(b"<html>")),
+        *(error(402), error(429, code="insufficient_quota")),
+    ],
+    ids=["rate", "broken", "overloaded", "context", "nonsense", "credit", "quota"],
 )
 def test_asked_after(first: Any, server: Server) -> None:
     assert chat(server.route(first)).with_fallback(other(server.route(either("b"))))("hi").text == "b"
@@ -128,8 +131,8 @@ def test_asked_after(first: Any, server: Server) -> None:
 
 @pytest.mark.parametrize(
     "first",
-    [error(400), error(400, code="content_filter"), error(401), error(404), error(402)],
-    ids=["bad", "filter", "key", "missing", "credit"],
+    [error(400), error(400, code="content_filter"), error(401), error(404)],
+    ids=["bad", "filter", "key", "missing"],
 )
 def test_not_asked_after(first: Any, server: Server) -> None:
     up = server.route(either("b"))

@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from ._checks import whole
-from ._errors import ChatModelError, OverloadedError, ProtocolError, RateLimitError, TransportError, UsageError
+from ._checks import number, whole
+from ._errors import ChatModelError, OverloadedError, ProtocolError, RateLimitError, TransportError
 
 
 class Breaker(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,9 +26,7 @@ class Breaker(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         whole("failures", self.failures)
-        seconds: object = self.seconds
-        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < float("inf"):
-            raise UsageError(f"seconds is a number above 0, not {seconds!r}", argument="seconds")
+        number("seconds", self.seconds, above=True)
 
 
 class BreakerOpen(ChatModelError):

@@ -22,3 +22,18 @@ def whole(argument: str, value: Any, least: int = 1) -> int:
 def whole_or_none(argument: str, value: Any, least: int = 1) -> int | None:
     """`whole`, or None for no limit."""
     return None if value is None else whole(argument, value, least)
+
+
+#: Thirty years: what is longer fits into no clock of the system's.
+MOST_SECONDS = 1e9
+
+
+def number(
+    argument: str, value: Any, what: str = "number of seconds", *, above: bool = False, most: float = MOST_SECONDS
+) -> float:
+    """A number from 0 (`above` it, where said) up to `most`; no bool, no infinity; else a `UsageError`."""
+    good = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= most
+    if not good or (above and not value):
+        least = "above 0" if above else "0 or more"
+        raise UsageError(f"{argument} is a finite {what}, {least}; got {value!r}", argument=argument)
+    return float(value)

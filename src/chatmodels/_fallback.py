@@ -18,6 +18,7 @@ from ._calls import layered, layered_stream
 from ._errors import (
     ChatModelError,
     ContextTooLongError,
+    OutOfCreditError,
     OverloadedError,
     ProtocolError,
     RateLimitError,
@@ -33,9 +34,10 @@ from ._messages import AIMessage
 from ._plan import Plan, Streaming
 from ._retry import On, wanted
 
-#: The errors after which another model is asked, unless the user says otherwise. A refusal and a bad request never are.
+#: The errors after which another model is asked, unless the user says otherwise. A refusal and a bad request never are; an account
+#: that is used up is no fault of the request, and another one may have money.
 DEFAULT: tuple[type[ChatModelError], ...] = (
-    OverloadedError, RateLimitError, TransportError, ProtocolError, ContextTooLongError,
+    OverloadedError, RateLimitError, OutOfCreditError, TransportError, ProtocolError, ContextTooLongError,
 )  # fmt: skip
 
 Ask: TypeAlias = "Callable[[int, Plan, Call], Flow[Any]]"

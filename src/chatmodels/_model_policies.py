@@ -64,7 +64,8 @@ class Policies:
         """A model that asks `others` (models, or names such as "openai:gpt-4o-mini"), in their order, when it fails.
 
         `on`: the error classes that another model is asked after, or a function from an error to True or False; by default
-        overload, rate limits after their retries, connections, deadlines, broken streams, and a context too long.
+        overload, rate limits after their retries, an account without credit, connections, deadlines, broken streams, and a
+        context too long.
         `breaker`: a `control.Breaker(failures=, seconds=)`, or None for none. Raises `control.FallbackError` when all fail.
 
         >>> chat = ChatModel("openai:gpt-4o").with_fallback("anthropic:claude-sonnet-4-5")  # doctest: +SKIP

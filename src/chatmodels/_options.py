@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ._call import Settings
+from ._checks import MOST_SECONDS, number, whole
 from ._errors import UsageError
 from ._flow import Timeouts
 from ._json import is_object, is_sequence
@@ -256,20 +257,21 @@ def timeouts_of(value: Any) -> Timeouts:
 
 
 def _seconds(value: Any) -> float:
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not value > 0 or not math.isfinite(value):
-        raise UsageError(f"timeout: a number of seconds above 0, not {value!r}", argument="timeout")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= MOST_SECONDS:
+        raise UsageError(
+            f"timeout: a number of seconds above 0, or None to switch the deadline off; not {value!r}",
+            argument="timeout",
+        )
     return float(value)
 
 
 def retry_of(attempts: Any, before: Retry | None = None, argument: str = "max_retries", **fields: Any) -> Retry:
     """The retry policy with this number of tries in all (0 counts as 1)."""
     if attempts is not None:
-        if not isinstance(attempts, int) or isinstance(attempts, bool) or attempts < 0:
-            raise UsageError(f"{argument} is a number of tries, 0 or more; got {attempts!r}", argument=argument)
-        fields["attempts"] = max(1, attempts)
+        fields["attempts"] = max(1, whole(argument, attempts, least=0))
     for name in ("base", "cap", "patience"):
-        if name in fields and not (isinstance(fields[name], (int, float)) and fields[name] >= 0):
-            raise UsageError(f"{name} is a number of seconds, 0 or more; got {fields[name]!r}", argument=name)
+        if name in fields:
+            fields[name] = number(name, fields[name])
     return msgspec.structs.replace(before or Retry(), **fields)
 
 

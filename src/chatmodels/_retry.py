@@ -116,7 +116,7 @@ def checked_on(on: Any) -> On:
 
 def backoff(retry: Retry, tried: int, dice: float) -> float:
     """Seconds to wait after `tried` tries; `dice` is from [0, 1)."""
-    ceiling: float = retry.base * 2.0 ** (tried - 1)
+    ceiling: float = retry.base * 2.0 ** min(tried - 1, 64)  # a float ends at 2^1024
     return dice * min(retry.cap, ceiling)
 
 

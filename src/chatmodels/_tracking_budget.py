@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar, TypeVar
 
 import msgspec
 
 from ._call import Call
+from ._checks import number
 from ._errors import BudgetExceeded, ChatModelError, ProviderError, UsageError
 from ._flow import Flow
 from ._layers import BUDGET, Inner, InnerStream, Layer, TryLayer
@@ -63,8 +64,9 @@ class Budget:
         for name, value in (("max_cost", max_cost), ("max_tokens", max_tokens), ("max_calls", max_calls)):
             if value is None:
                 continue
-            if isinstance(value, bool) or not isinstance(cast(object, value), int | float) or not value >= 0:
-                raise UsageError(f"{name} is a number, 0 or more; got {value!r}", argument=name)
+            number(name, value, "number", most=1e15)
+            if name != "max_cost" and value != int(value):
+                raise UsageError(f"{name} is a whole number; got {value!r}", argument=name)
             self.limits[name] = value
         if not self.limits:
             raise UsageError("a budget needs max_cost, max_tokens or max_calls", argument="max_cost")

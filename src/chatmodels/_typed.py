@@ -9,6 +9,7 @@ import msgspec
 
 from ._batch import agather, checked, finished, gather
 from ._call import Call
+from ._checks import whole as whole_number
 from ._drive import arun, run
 from ._errors import UsageError
 from ._events import Restarted
@@ -38,8 +39,7 @@ class OutputModel(Step[T]):
     __slots__ = ("_attempts", "_model", "_output")
 
     def __init__(self, model: ChatModel, output: Output[T], attempts: int) -> None:
-        if attempts < 1:
-            raise UsageError(f"attempts is 1 or more, not {attempts}", argument="attempts")
+        whole_number("attempts", attempts)
         self._model = model
         self._output = output
         self._attempts = attempts

@@ -17,6 +17,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
 
 from .._async import in_thread, in_trio, within
+from .._checks import MOST_SECONDS
 from .._errors import UsageError
 
 if TYPE_CHECKING:
@@ -89,8 +90,10 @@ def seconds(ttl: Any, argument: str = "ttl") -> float | None:
     """A time to live: a number of seconds above 0, or None for as long as the cache keeps things."""
     if ttl is None:
         return None
-    if not isinstance(ttl, (int, float)) or isinstance(ttl, bool) or not 0 < ttl < float("inf"):
-        raise UsageError(f"{argument} is a number of seconds above 0, or None; got {ttl!r}", argument=argument)
+    if isinstance(ttl, bool) or not isinstance(ttl, (int, float)) or not 0 < ttl <= MOST_SECONDS:
+        raise UsageError(
+            f"{argument} is a number of seconds above 0, or None for no end; got {ttl!r}", argument=argument
+        )
     return float(ttl)
 
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from .._call import Call
+from .._checks import MOST_SECONDS
 from .._errors import DeadlineError, UsageError
 from .._flow import NOW, Flow
 from .._layers import CACHE, FALLBACK, TRACKING, Inner, InnerStream, Layer, around, with_ambient
@@ -93,7 +94,7 @@ def within(plan: Plan, seconds: Any) -> Plan:
 
 def _checked(seconds: Any, argument: str) -> float:
     number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
-    if not number or not seconds > 0 or not math.isfinite(seconds):
+    if not number or not 0 < seconds <= MOST_SECONDS:
         raise UsageError(f"deadline: a number of seconds above 0, not {seconds!r}", argument=argument)
     return float(seconds)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from .._breaker import Breaker
-from .._checks import whole_or_none
+from .._checks import number, whole, whole_or_none
 from .._errors import UsageError
 from .._fallback import DEFAULT, Fallback
 from .._fallback_other import Other
@@ -32,12 +32,9 @@ def fallback_layer(model: Any, others: tuple[Any, ...], on: Any, breaker: Any) -
 
 def hedge_layer(model: Any, after: Any, other: Any, most: Any) -> Hedge:
     """The layer of `with_hedge`."""
-    if isinstance(after, bool) or not isinstance(after, (int, float)) or not 0 <= after < float("inf"):
-        raise UsageError(f"after is a number of seconds, 0 or more; got {after!r}", argument="after")
-    if isinstance(most, bool) or not isinstance(most, int) or most < 1:
-        raise UsageError(f"most is a number of further tries, 1 or more; got {most!r}", argument="most")
+    silence, further = number("after", after), whole("most", most)
     found = None if other is None else Other(_model(other, "other"), model._config.settings)
-    return Hedge(float(after), found, most, RUNNERS)
+    return Hedge(silence, found, further, RUNNERS)
 
 
 def limits_layer(model: Any, requests: Any, tokens: Any, concurrency: Any, shared: Any) -> Limits:
