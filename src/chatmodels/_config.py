@@ -32,6 +32,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     provider: str
     model: str
+    named: bool = True  # False: the model is the row's default
     settings: Settings = Settings()
     tools: tuple[Tool, ...] = ()
     output: Output[Any] | None = None
@@ -212,4 +213,7 @@ def plan_of(config: Config, budget: Budget) -> Plan:
         _authorise(config, row, key, base_url, headers),
     )
     layers, tries = sorted_layers(config.layers) if config.layers else ((), ())
-    return Plan(dialect_of(config, row), target, config.retry, budget, config.handlers, config.streaming, layers, tries)
+    unnamed = None if config.named else config.model
+    return Plan(
+        dialect_of(config, row), target, config.retry, budget, config.handlers, config.streaming, layers, tries, unnamed
+    )

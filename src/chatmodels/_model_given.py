@@ -9,7 +9,8 @@ from ._config import Config, base_url_of, key_of
 from ._errors import UsageError
 from ._http_common import HTTPConfig
 from ._options import POLICIES, handlers_of, policies_of, retry_of, settings_of, timeouts_of
-from ._providers import keywords, provider
+from ._providers import keywords, provider, providers
+from ._providers_elsewhere import full_name
 from ._secret import Hidden, Secret, hidden
 
 
@@ -22,6 +23,7 @@ def config_of(name: str, model: str | None, given: dict[str, Any], own: frozense
     config = Config(
         provider=name,
         model=model or row.default_model or _need_model(name),
+        named=bool(model),
         settings=settings_of(given),
         key=_key(policy.get("api_key")),
         base_url=_base_url(policy.get("base_url")),
@@ -57,8 +59,9 @@ def names_of(model: str | None, own: str | None = None) -> tuple[str, str | None
 def _split(name: str) -> tuple[str, str | None]:
     head, found, rest = name.partition(":")
     if not found and not _is_provider(name):
+        likely = full_name(name, providers())
         raise UsageError(
-            f"{name!r} does not say which provider: write 'provider:model', e.g. 'openai:{name}'", argument="model"
+            f"{name!r} does not say which provider: write 'provider:model', e.g. {likely!r}", argument="model"
         )
     return head, rest or None
 

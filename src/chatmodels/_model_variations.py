@@ -38,7 +38,7 @@ class Variations:
 
     def with_model(self, model: str) -> Self:
         """The same with another model of the same provider."""
-        return self._changed(model=model)
+        return self._changed(model=model, named=True)
 
     def with_tools(
         self, *tools: Any, tool_choice: str | dict[str, Any] | None = None, parallel_tool_calls: bool | None = None

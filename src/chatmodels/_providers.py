@@ -101,7 +101,10 @@ def provider(name: str) -> Provider:
     if found is None:
         from difflib import get_close_matches
 
-        near = get_close_matches(name, _ROWS, n=3, cutoff=0.5)
+        from ._providers_elsewhere import same_provider
+
+        same = same_provider(name, _ROWS)
+        near = [same] if same else get_close_matches(name, _ROWS, n=3, cutoff=0.5)
         hint = (
             f"did you mean {' or '.join(near)}?" if near else "docs/providers.md and `chatmodels models` list the names"
         )

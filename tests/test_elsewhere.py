@@ -1,0 +1,76 @@
+"""What a newcomer from another library writes first: names that are not ours say what is; and default models that have ended."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from chatmodels import ChatModel, ChatOpenAI, NotFoundError, UsageError
+
+from .servers import Server, error
+
+GONE = error(404, "The model `gpt-4o-mini` has been deprecated", code="model_not_found")
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("anthropic/claude-sonnet-4-6", "'anthropic:claude-sonnet-4-6'"),
+        ("gemini/gemini-3.5-flash", "'google:gemini-3.5-flash'"),
+        ("together_ai/meta/llama", "'together:meta/llama'"),
+        ("claude-sonnet-4-6", "'anthropic:claude-sonnet-4-6'"),
+        ("gemini-3.5-flash", "'google:gemini-3.5-flash'"),
+        ("gpt-4o", "'openai:gpt-4o'"),
+        ("nobody/knows", "'openai:nobody/knows'"),
+    ],
+)
+def test_a_name_without_a_provider_shows_the_whole_name(written: str, meant: str) -> None:
+    with pytest.raises(UsageError, match="does not say which provider") as caught:
+        ChatModel(written, api_key="k")
+    assert caught.value.argument == "model"
+    assert meant in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("written", "ours"),
+    [
+        ("vertex_ai", "vertex"),
+        ("google_genai", "google"),
+        ("gemini", "google"),
+        ("bedrock_converse", "bedrock"),
+        ("azure_openai", "azure"),
+        ("hosted_vllm", "vllm"),
+        ("OpenAI", "openai"),
+        ("LM-Studio", "lmstudio"),
+        ("llama.cpp", "llamacpp"),
+        ("azure_ai", "azure-ai"),
+        ("antropic", "anthropic"),
+    ],
+)
+def test_a_providers_name_elsewhere_is_answered_with_ours(written: str, ours: str) -> None:
+    with pytest.raises(UsageError, match=rf"did you mean {ours}(\?| or )"):
+        ChatModel(f"{written}:m", api_key="k")
+
+
+def test_a_default_model_that_has_ended_says_that_nobody_named_it(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "k")  # a pickle holds no key
+    chat = ChatOpenAI(api_key="k", base_url=server.route(GONE).url)
+    for again in (chat, pickle.loads(pickle.dumps(chat)).with_settings(temperature=0)):
+        with pytest.raises(NotFoundError, match=r"deprecated.*'gpt-4o-mini' is the default.*model=") as caught:
+            again("hi")
+        assert caught.value.message == "The model `gpt-4o-mini` has been deprecated"
+        assert caught.value.attempts[0].error == str(caught.value)
+    with pytest.raises(NotFoundError, match="no model was named"):
+        chat.stream("hi").until_done()
+
+
+def test_a_model_that_was_named_is_the_users_own(server: Server) -> None:
+    route = server.route(GONE)
+    named = ChatOpenAI("gpt-4o-mini", api_key="k", base_url=route.url)
+    for model in (named, named.with_model("gpt-4o"), ChatOpenAI(api_key="k", base_url=route.url).with_model("gpt-4o")):
+        with pytest.raises(NotFoundError) as caught:
+            model("hi")
+        assert "was named" not in str(caught.value)
