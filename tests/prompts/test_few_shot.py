@@ -237,3 +237,47 @@ async def test_examples_as_one_text() -> None:
     assert prompt.partial(how="well").format(question="{x}") == text
     with pytest.raises(UsageError, match="missing: 'how'"):
         prompt.format(question="x")
+
+
+class Embeddings:
+    """As LangChain's are: queries have a method of their own."""
+
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        self.asked.append(texts)
+        return [[float(len(text)), 1.0] for text in texts]
+
+    def embed_query(self, text: str) -> list[float]:
+        self.asked.append(text)
+        return [float(len(text)), 1.0]
+
+
+class AsyncEmbeddings(Embeddings):
+    async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
+        self.asked.append("async")
+        return self.embed_documents(texts)
+
+    async def aembed_query(self, text: str) -> list[float]:
+        return self.embed_query(text)
+
+
+async def test_an_object_that_embeds_queries_in_a_way_of_their_own() -> None:
+    examples = [{"q": "a"}, {"q": "long one"}]
+    embed = Embeddings()
+    selector = SemanticSimilarityExampleSelector(examples, embed, k=1)
+    assert selector.select_examples({"q": "a long one"}) == [{"q": "long one"}]
+    assert await selector.aselect_examples({"q": "b"}) == [{"q": "a"}]
+    assert embed.asked == [["a", "long one"], "a long one", "b"]
+    later = AsyncEmbeddings()
+    assert await SemanticSimilarityExampleSelector(examples, later, k=1).aselect_examples({"q": "b"}) == [{"q": "a"}]
+    assert later.asked == ["async", ["a", "long one"], "b"]
+
+
+@pytest.mark.parametrize(("given_", "said"), [(None, "no vectors of numbers"), (["abc"], "no vectors of numbers")])
+def test_an_embedding_that_gives_no_vectors_is_named(given_: Any, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        SemanticSimilarityExampleSelector([], lambda texts: given_).select_examples({"q": "a"})
+    with pytest.raises(UsageError, match="k is"):
+        SemanticSimilarityExampleSelector([], lambda texts: given_, k="2")  # type: ignore[arg-type]

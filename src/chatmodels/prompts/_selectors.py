@@ -12,11 +12,12 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from inspect import isawaitable, iscoroutine, iscoroutinefunction
 from typing import Any, Protocol, Self, cast
 
+from chatmodels._checks import whole
 from chatmodels._errors import UsageError
 
 Example = dict[str, Any]
 Vector = Sequence[float]
-#: Texts -> a vector for each; an async function does as well. Objects with `embed_documents` are taken too.
+#: Texts -> a vector for each; an async function does as well. Objects as LangChain has them are taken too, see `_Embeddings`.
 Embed = Callable[[list[str]], Any]
 
 
@@ -47,8 +48,7 @@ class LengthBasedExampleSelector:
         max_length: int = 2048,
         get_text_length: Callable[[str], int] | None = None,
     ) -> None:
-        if max_length < 0:
-            raise UsageError(f"max_length is 0 or more, not {max_length}", argument="max_length")
+        whole("max_length", max_length, least=0)
         self.example_prompt = example_prompt
         self.max_length = max_length
         self.get_text_length = get_text_length or _words
@@ -88,7 +88,8 @@ def _written(prompt: Any, example: Example) -> str:
 class SemanticSimilarityExampleSelector:
     """The `k` examples whose meaning is nearest to the input's (cosine of the vectors), nearest first.
 
-    `embed` takes a list of texts and gives a vector for each; an async function works with the async calls. `input_keys` names the
+    `embed` takes a list of texts and gives a vector for each; an async function works with the async calls, and an object with
+    `embed_documents` and `embed_query` (and `aembed_...`), as LangChain's embeddings are, does as well. `input_keys` names the
     values that are compared, of the input and of the examples; all of them otherwise. `threshold` leaves out what is less
     near (-1 to 1). An example is embedded once, at the first use.
     """
@@ -102,8 +103,7 @@ class SemanticSimilarityExampleSelector:
         input_keys: Sequence[str] | None = None,
         threshold: float | None = None,
     ) -> None:
-        if k < 1:
-            raise UsageError(f"k is 1 or more, not {k}", argument="k")
+        whole("k", k)
         self.examples: list[Example] = [dict(e) for e in examples]
         self.k = k
         self.input_keys = list(input_keys) if input_keys is not None else None
@@ -148,7 +148,9 @@ class SemanticSimilarityExampleSelector:
         asking = self._choose(input_variables)
         texts = next(asking)
         while True:
-            if iscoroutinefunction(self._embed):
+            if isinstance(self._embed, _Embeddings) and self._embed.is_async:
+                vectors = await self._embed.later(texts)
+            elif iscoroutinefunction(self._embed):
                 vectors = await self._embed(texts)
             else:
                 vectors = await in_thread(self._embed, texts)
@@ -220,10 +222,30 @@ class MaxMarginalRelevanceExampleSelector(SemanticSimilarityExampleSelector):
         return self.lambda_mult * scores[index] - (1 - self.lambda_mult) * same
 
 
+class _Embeddings:
+    """An object with `embed_documents` and, maybe, `embed_query`, as a function of texts, the last of which is the query."""
+
+    def __init__(self, given: Any) -> None:
+        self.given = given
+        self.is_async = hasattr(given, "aembed_documents")
+
+    def __call__(self, texts: list[str]) -> list[Any]:
+        if not hasattr(self.given, "embed_query"):
+            return list(self.given.embed_documents(texts))
+        known = list(self.given.embed_documents(texts[:-1])) if len(texts) > 1 else []
+        return [*known, self.given.embed_query(texts[-1])]
+
+    async def later(self, texts: list[str]) -> list[Any]:
+        """The same through `aembed_documents` and `aembed_query`."""
+        if not hasattr(self.given, "aembed_query"):
+            return list(await self.given.aembed_documents(texts))
+        known = list(await self.given.aembed_documents(texts[:-1])) if len(texts) > 1 else []
+        return [*known, await self.given.aembed_query(texts[-1])]
+
+
 def _embedding(given: Any) -> Embed:
-    documents = getattr(given, "embed_documents", None)
-    if documents is not None:
-        return cast(Embed, documents)
+    if hasattr(given, "embed_documents"):
+        return _Embeddings(given)
     if not callable(given):
         raise UsageError(
             f"embed is a function from a list of texts to a vector for each, not {type(given).__name__}",
@@ -234,10 +256,13 @@ def _embedding(given: Any) -> Embed:
 
 def _vectors(given: Any, count: int) -> list[list[float]]:
     """Vectors of length 1, from whatever rows of numbers the embedding gave."""
-    rows = list(cast("Iterable[Any]", given))
+    try:
+        rows = [[float(x) for x in row] for row in cast("Iterable[Any]", given)]
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"the embedding gave no vectors of numbers: {error}", argument="embed") from error
     if len(rows) != count:
         raise UsageError(f"the embedding gave {len(rows)} vectors for {count} texts", argument="embed")
-    return [_unit([float(x) for x in row]) for row in rows]
+    return [_unit(row) for row in rows]
 
 
 def _unit(vector: list[float]) -> list[float]:
