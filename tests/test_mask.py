@@ -79,3 +79,27 @@ def test_keys_that_are_exchanged_and_the_tokens_that_come_for_them(server: Serve
         assert "..." in str(found)
     azure = AzureChatOpenAI("m", base_url=chats.url, azure_ad_token_provider=lambda: token, max_retries=1)
     assert "no such token: ..." in str(said(azure, token))
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_secrets_in_headers_of_the_callers_own(server: Server, streamed: bool) -> None:
+    given = {
+        "x-gateway": "gateway-canary-0123",
+        "cookie": "sid=cookie-canary-0123; lang=en-canary-9876",
+        "x-team-auth": "Token team-canary-0123",
+        "anthropic-beta": "beta-of-2026-01",
+    }
+    words = "gateway-canary-0123, cookie-canary-0123, en-canary-9876, team-canary-0123"
+    told = refuse(403, f"not for {words} ({given['x-team-auth']}); no such beta: beta-of-2026-01")
+    route = server.route(told)
+    for model, settings in (
+        (chat(route, max_retries=2).with_retry(on=ChatModelError, base=0).with_settings(extra_headers=given), {}),
+        (chat(route, max_retries=0, headers=given), {}),
+        (chat(route, max_retries=0), {"extra_headers": given}),
+    ):
+        with pytest.raises(ChatModelError) as caught:
+            list(model.stream("hi", **settings)) if streamed else model("hi", **settings)
+        found = caught.value
+        assert "canary" not in f"{found} {found!r} {vars(found)}"
+        assert "beta-of-2026-01" in str(found)
+    assert route.requests[-1].headers["x-gateway"] == "gateway-canary-0123"

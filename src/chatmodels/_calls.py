@@ -167,7 +167,7 @@ def _given_out(state: Streaming) -> bool:
 def _broken(plan: Plan, ledger: Ledger, error: ChatModelError, state: Streaming) -> Flow[ChatModelError]:
     """The error of a stream that broke after its first event: it carries the partial answer."""
     now: float = yield NOW
-    measure(plan, error)
+    measure(plan, error, ledger)
     ledger.note(now, error, state.fold.usage)
     if isinstance(error, TransportError) and not isinstance(error, DeadlineError):
         cut = IncompleteStream(f"the connection broke before the answer was complete: {error}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,15 +14,17 @@ from ._secret import Hidden
 MASK = "..."
 #: Shorter ones are placeholders for local servers ("k", "none"), which stand in every other word.
 _SHORTEST = 8
+#: Headers that hold no secret, whoever gave them: an error that names a wrong version must show it.
+_OPEN = re.compile(r"(?i)(^|-)(accept|agent|beta|encoding|language|referer|title|type|version)$")
 #: What of an error is no word of a provider's.
 _OURS = ("attempts", "partial", "results")
 
 
 def mask(error: ChatModelError, headers: Mapping[str, str], authorise: Any = None) -> None:
     """Take the secrets among a request's headers, and those of its authorisation, out of all that an error says."""
-    known = [_bare(v) for v in headers.values() if isinstance(v, Hidden)]
+    known = [s for n, v in headers.items() if isinstance(v, Hidden) and not _OPEN.search(n) for s in _secret_words(v)]
     known += getattr(authorise, "secrets", ())
-    secrets = [s for s in known if len(s) >= _SHORTEST]
+    secrets = sorted({s for s in known if len(s) >= _SHORTEST}, key=len, reverse=True)
     if not secrets:
         return
     for name, value in list(vars(error).items()):
@@ -44,9 +47,10 @@ def _mask_foreign(cause: BaseException, secrets: list[str]) -> None:
     cause.args = tuple(_without(one, secrets) if isinstance(one, str | bytes) else one for one in cause.args)
 
 
-def _bare(header: str) -> str:
-    """The key of "Bearer sk-..."; another part of the header's text is no secret."""
-    return str(header).rpartition(" ")[2]
+def _secret_words(header: str) -> list[str]:
+    """The header's text; the key of "Bearer sk-..."; the values of a cookie."""
+    text = str(header)
+    return [text, text.rpartition(" ")[2], *(pair.partition("=")[2].strip() for pair in text.split(";"))]
 
 
 def _without(value: Any, secrets: list[str]) -> Any:

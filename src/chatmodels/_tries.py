@@ -21,7 +21,7 @@ def failed(plan: Plan, ledger: Ledger, error: ChatModelError, usage: Usage | Non
     """A try has failed: wait and return for the next one, or raise."""
     now: float = yield NOW
     yield from _read_retry_after(error)
-    measure(plan, error)
+    measure(plan, error, ledger)
     if plan.unnamed is not None:
         _say_default(plan.unnamed, ledger, error)
     ledger.note(now, error, usage)
@@ -54,9 +54,11 @@ def _read_retry_after(error: ChatModelError) -> Flow[None]:
             error.retry_after = retry_after(headers, (yield WALL_CLOCK))
 
 
-def measure(plan: Plan, error: ChatModelError) -> None:
-    """A passed deadline says its length, and no error says the key."""
+def measure(plan: Plan, error: ChatModelError, ledger: Ledger) -> None:
+    """A passed deadline says its length, and no error says the key, or another secret of the headers."""
     mask(error, plan.target.headers, plan.target.authorise)
+    if ledger.own_headers:
+        mask(error, ledger.own_headers)
     if isinstance(error, DeadlineError) and error.seconds is None:
         error.seconds = getattr(plan.target.timeouts, error.phase, None)
 
