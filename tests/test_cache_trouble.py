@@ -321,3 +321,40 @@ def test_a_file_that_was_deleted_is_made_anew(server: Server, tmp_path: Any) -> 
     again = SQLiteCache(tmp_path / "answers.db")
     assert len(again) == 1
     again.close()
+
+
+class Odd(Cache):
+    """Gives whatever it was made with."""
+
+    def __init__(self, gives: Any) -> None:
+        self.gives = gives
+
+    def get(self, key: str) -> Any:
+        return self.gives() if callable(self.gives) else self.gives
+
+    def set(self, key: str, value: bytes, ttl: float | None = None) -> None:
+        self.gives = memoryview(value)
+
+
+async def _soon() -> bytes:
+    return b"{}"
+
+
+@pytest.mark.parametrize(("gives", "word"), [({"text": "hi"}, "dict"), (3, "int")])
+def test_a_cache_that_gives_no_bytes_is_named_before_anything_is_sent(
+    world: World, server: Server, gives: Any, word: str
+) -> None:
+    route = server.route(BOTH)
+    model = cached(route, Odd(gives))
+    for found in (*world.calls(model, 1), world.read(model).error):
+        assert isinstance(found, UsageError)
+        assert (str(found).startswith("Odd.get gave a "), word in str(found)) == (True, True)
+    with pytest.raises(UsageError, match="its async twin is called aget"):
+        cached(route, Odd(_soon))("hi")
+    assert route.requests == []
+
+
+def test_a_cache_may_give_any_kind_of_bytes(world: World, server: Server) -> None:
+    model = cached(server.route(BOTH), Odd(None))
+    assert not world.call(model).from_cache
+    assert world.call(model).from_cache

@@ -305,7 +305,23 @@ def _exact(store: Store, asked: _Asked) -> Flow[Record | None]:
         asked.unread = True
         asked.trouble("read", error)
         return None
+    _check(store, data)
     return None if data is None else _readable(asked, data)
+
+
+def _check(store: Store, data: object) -> None:
+    """A cache of the user's own that gives something else will give it always: nothing was sent yet."""
+    if data is None or isinstance(data, (bytes, str, bytearray, memoryview)):
+        return
+    more = ""
+    if hasattr(data, "close") and hasattr(data, "send"):  # a coroutine
+        data.close()  # type: ignore[attr-defined]
+        more = "; get is a plain function, and its async twin is called aget"
+    raise UsageError(
+        f"{type(store).__name__}.get gave a {type(data).__name__}: a cache gives the bytes (or str) that set was given, or None"
+        + more,
+        argument="cache",
+    )
 
 
 def _shared(asked: _Asked, flight: Flight | None) -> Record | None:
