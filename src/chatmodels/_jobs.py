@@ -18,7 +18,7 @@ from ._call import Call, HTTPRequest, HTTPResponse
 from ._errors import ChatModelError, ConnectError, ProtocolError, ProviderError, RateLimitError, UsageError
 from ._flow import Flow, Send
 from ._json import is_object, loads
-from ._layers import CACHE, TELEMETRY, TRACKING, through
+from ._layers import CACHE, FALLBACK, TELEMETRY, TRACKING, through
 from ._mask import mask
 from ._messages import AIMessage, HumanMessage
 from ._plan import Ledger, Plan
@@ -170,9 +170,23 @@ def _check(items: Sequence[Item], limits: Limits) -> None:
 
 def seen(plan: Plan, call: Call, found: AIMessage | ChatModelError) -> Flow[None]:
     """Show an answer out of a job to those who watch calls (usage tracking, telemetry, the log), as a call that has ended."""
-    watching = tuple(layer for layer in plan.layers if layer.rank in (TELEMETRY, TRACKING))
-    if not watching:
-        return
+    with suppress(ChatModelError):
+        yield from _through(plan, call, found, (TELEMETRY, TRACKING))
+
+
+def falls_back(plan: Plan) -> bool:
+    """Is another model asked when this one fails?"""
+    return any(layer.rank == FALLBACK for layer in plan.layers)
+
+
+def fallen_back(plan: Plan, call: Call, error: ChatModelError) -> Flow[AIMessage]:
+    """What the model's fallbacks say to a call that ended in a job with this error, which is raised where they are not for it. Who
+    watches calls sees it."""
+    return _through(plan, call, error, (TELEMETRY, TRACKING, FALLBACK))
+
+
+def _through(plan: Plan, call: Call, found: AIMessage | ChatModelError, ranks: tuple[int, ...]) -> Flow[AIMessage]:
+    """Through the layers of these ranks, as a call that ends so."""
 
     def answer(plan: Plan, call: Call) -> Flow[AIMessage]:
         yield from ()
@@ -180,23 +194,12 @@ def seen(plan: Plan, call: Call, found: AIMessage | ChatModelError) -> Flow[None
             raise found
         return found
 
-    with suppress(ChatModelError):
-        yield from through(msgspec.structs.replace(plan, layers=watching), call, answer)
+    layers = tuple(layer for layer in plan.layers if layer.rank in ranks)
+    return through(msgspec.structs.replace(plan, layers=layers), call, answer)
 
 
-class _Missed(Exception):
+class _Missed(ChatModelError):
     """No cache has it."""
-
-
-def _through_caches(plan: Plan, call: Call, answer: AIMessage | None) -> Flow[AIMessage]:
-    def inside(plan: Plan, call: Call) -> Flow[AIMessage]:
-        yield from ()
-        if answer is None:
-            raise _Missed
-        return answer
-
-    caches = tuple(layer for layer in plan.layers if layer.rank == CACHE)
-    return through(msgspec.structs.replace(plan, layers=caches), call, inside)
 
 
 def caches(plan: Plan) -> bool:
@@ -207,14 +210,14 @@ def caches(plan: Plan) -> bool:
 def cached(plan: Plan, call: Call) -> Flow[AIMessage | None]:
     """The answer that a cache around this model's calls has; None where there is none."""
     try:
-        return (yield from _through_caches(plan, call, None))
+        return (yield from _through(plan, call, _Missed("no cache has it"), (CACHE,)))
     except _Missed:
         return None
 
 
 def kept(plan: Plan, call: Call, answer: AIMessage) -> Flow[None]:
     """Put an answer out of a job into the caches around this model's calls."""
-    yield from _through_caches(plan, call, answer)
+    yield from _through(plan, call, answer, (CACHE,))
 
 
 def results_flow(api: JobsAPI, plan: Plan, job: Job) -> Flow[dict[str, AIMessage | ChatModelError]]:

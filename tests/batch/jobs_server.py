@@ -36,7 +36,7 @@ class Made:
 
 
 class JobsServer:
-    """The API of one provider. `fate(job, text)` says how an item goes: "ok", "bad", "expired", "missing";
+    """The API of one provider. `fate(job, text)` says how an item goes: "ok", "bad", "expired", "missing", and "down" at OpenAI's;
     `failing(job)` is (code, reason) of one that fails as a whole. `before` and `after` each step may wait, break the connection
     or, before it, give (status, text) of an error."""
 
@@ -302,4 +302,10 @@ def _openai_line(id: str, how: str, body: Any) -> Any:
     if how == "bad":
         said = {"error": {"message": "no", "type": "invalid_request_error", "code": "bad_thing"}}
         return {"custom_id": id, "response": {"status_code": 400, "request_id": "r", "body": said}, "error": None}
+    if how == "down":
+        return {
+            "custom_id": id,
+            "response": {"status_code": 503, "body": {"error": {"message": "down"}}},
+            "error": None,
+        }
     return {"custom_id": id, "response": None, "error": {"code": "batch_expired", "message": "not in time"}}

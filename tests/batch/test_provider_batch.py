@@ -435,3 +435,32 @@ def test_a_file_that_is_no_cache_costs_nothing(server: Server, tmp_path: Path) -
     chat = model(jobs).with_cache(SQLiteCache(tmp_path / "cache.db"))
     summary = run_batch(chat, texts(3), out=tmp_path / "o", via="provider", poll=0.02)
     assert (summary.done, summary.failed, jobs.steps) == (0, 3, [])
+
+
+def test_a_fallback_is_asked_about_what_failed_in_a_job(server: Server, tmp_path: Path) -> None:
+    """In real time, at its own price, once; what it is not for stays as it is, and what expired goes into another job first."""
+    jobs, other = JobsServer(server, "openai", takes=0.02), JobsServer(server, "openai")
+    gone = ["item 4"]
+
+    def fate(job: Any, text: str) -> str:
+        if text in gone:
+            gone.remove(text)
+            return "expired"
+        return {"item 1": "down", "item 2": "bad", "item 3": "down"}.get(text, "ok")
+
+    jobs.fate = fate
+    second = ChatModel("openai:gpt-4.1", api_key="k", base_url=other.url)
+    budget = Budget(max_tokens=100_000)
+    chat = model(jobs).with_fallback(second).with_budget(budget)
+    with track_usage() as spent:
+        summary = run_batch(chat, texts(5), out=tmp_path / "o", via="provider", poll=0.02, ordered=True)
+    found = lines(tmp_path / "o")
+    assert [f.get("text") for f in found] == ["item 0", "item 1", None, "item 3", "item 4"]
+    assert found[2]["error"]["type"] == "BadRequestError"
+    assert (summary.done, summary.failed, summary.jobs, summary.resubmitted) == (4, 1, 2, 1)
+    assert other.live == {"item 1": 1, "item 3": 1}
+    assert jobs.answered == {"item 0": 1, "item 4": 1}
+    assert not jobs.live
+    assert (spent.usage.output_tokens, budget.tokens) == (20, 52)
+    outcomes = [a.get("outcome", "ok") for a in found[1]["message"]["attempts"]]
+    assert outcomes == ["OverloadedError", "ok"]

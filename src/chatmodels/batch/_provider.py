@@ -18,7 +18,7 @@ from .._async import sleep, spawn
 from .._drive import arun
 from .._errors import BadRequestError, ChatModelError, ProviderError
 from .._jobs import Job as Taken
-from .._jobs import JobStatus, Line, read, seen
+from .._jobs import JobStatus, Line, fallen_back, read, seen
 from .._json import mapping, objects, string
 from .._messages import AIMessage
 from ._engine import FATAL, REFUSED
@@ -248,29 +248,60 @@ class ProviderRun(CachedItems):
 
     async def _results(self, job: Job, lines: list[Line]) -> None:
         taken = Taken(id=job.id or "", provider=self.plan.dialect.provider, model="", count=len(job.tries))
+        failed: dict[int, tuple[Entry, ChatModelError]] = {}
         for number, line in enumerate(lines):
             position = job.position(line.id)
             entry = None if position is None else job.entries.get(position)
             if entry is not None:
                 found = read(self.plan, msgspec.structs.replace(taken, model=entry.call.model), line)
+                if self._falls_back and isinstance(found, ChatModelError) and not self._goes_again(entry, found):
+                    failed[entry.position] = entry, found
+                    continue
                 await arun(seen(self._plan, entry.call, found))
                 await self._keep(entry, found)
                 self._result(job, entry, found)
             if number % 200 == 199:
                 await sleep(0)
 
-    def _result(self, job: Job, entry: Entry, found: AIMessage | ChatModelError) -> None:
-        if job.entries.get(entry.position) is not entry or (_is_gone(found) and self._may_go_again(entry)):
+        await self._fall_back(job, list(failed.values()))
+
+    async def _fall_back(self, job: Job, failed: list[tuple[Entry, ChatModelError]]) -> None:
+        """Ask the model's fallbacks, in real time, about what failed in a job."""
+
+        async def ask() -> None:
+            while failed:
+                entry, error = failed.pop()
+                found: AIMessage | ChatModelError = error
+                self._purse.give_back(entry.position)  # the fallback's calls keep their own accounts
+                try:
+                    if self.stopped is None and self._stop_then is None:
+                        found = await arun(fallen_back(self._plan, entry.call, error))
+                except ChatModelError as last:
+                    found = last
+                except Exception as wrong:  # ours
+                    self.stop("error", f"item {entry.position}: {wrong}", wrong)
+                self._result(job, entry, found, settled=True)
+
+        tasks = [self._aside(ask) for _ in range(min(len(failed), self.options.max_concurrency))]
+        for task in tasks:
+            await task.ended()
+
+    def _result(self, job: Job, entry: Entry, found: AIMessage | ChatModelError, *, settled: bool = False) -> None:
+        if job.entries.get(entry.position) is not entry or self._goes_again(entry, found):
             return  # it was there twice; or it stays among those without an answer
         del job.entries[entry.position]
         if isinstance(found, AIMessage):
             self._owners.pop(entry.position, None)
-            self._purse.settle(entry, found)
+            if not settled:
+                self._purse.settle(entry, found)
             self._unsafe += 1
             self._in_a_row = 0
             self._fitting(entry, found)
         else:
             self._settle_error(entry, found)
+
+    def _goes_again(self, entry: Entry, found: AIMessage | ChatModelError) -> bool:
+        return _is_gone(found) and self._may_go_again(entry)
 
     def _may_go_again(self, entry: Entry) -> bool:
         return self._in_real_time or entry.tries <= AGAIN

@@ -13,7 +13,7 @@ import msgspec
 
 from .._async import Task, spawn
 from .._errors import ChatModelError
-from .._jobs import JobsAPI
+from .._jobs import JobsAPI, falls_back
 from ._engine import Run
 from ._jobbook import JobBook
 from ._ledger import Entry, Note, Told
@@ -49,6 +49,7 @@ class JobItems(Run):
         self._purse = Purse(self._plan)
         #: Items that the model's cache is still to be asked about.
         self._unseen = deque[Entry]()
+        self._falls_back = falls_back(self._plan)
         self._jobs: dict[str, Job] = {}
         self._owners: dict[int, Job] = {}
         self._asides: set[Task] = set()
@@ -82,7 +83,7 @@ class JobItems(Run):
         begun = self._journal.begun()
         return begun[-1] - begun[0] + 1 if self.options.ordered and begun else len(begun)
 
-    def _aside(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def _aside(self, function: Callable[[], Coroutine[Any, Any, None]]) -> Task:
         """A task beside those of jobs and calls, which ends with the run."""
         task: list[Task] = []
 
@@ -94,6 +95,7 @@ class JobItems(Run):
 
         task.append(spawn(run))
         self._asides.add(task[0])
+        return task[0]
 
     def _under_way(self) -> list[Task]:
         return [*self._tasks, *self._asides, *(job.task for job in self._jobs.values() if job.task is not None)]
