@@ -13,10 +13,12 @@ import re
 #: which must have a digit, as names of models and projects seldom have; JSON web tokens; private keys; what follows "Bearer".
 KEYS = (
     r"(?<![A-Za-z0-9])(?:"
-    r"(?:gsk|hf|r8|fw|npm|gh[oprsu])_[A-Za-z0-9]{16,}"
+    r"(?:gsk|hf|r8|fw|npm|gh[oprsu]|jina|ntn|sbp|whsec|shp(?:at|ca|pa|ss)|lin_api|dop_v1|dckr_pat)_[A-Za-z0-9]{16,}"
     r"|sk-(?:proj|ant|or|svcacct|admin)-[A-Za-z0-9_\-]{12,}"
-    r"|(?:sk|pk|rk|xai|nvapi|pplx|csk|tgp|sess|lsv2|github_pat|glpat|xox[abeprs]|ya29)[-_.]"
+    r"|(?:sk|pk|rk|xai|nvapi|pplx|csk|tgp|sess|lsv2|github_pat|gl(?:pat|dt|rt)|xox[abeprs]|xapp|ya29|tvly|pypi|GOCSPX|hvs)[-_.]"
     r"(?=[A-Za-z_\-.]{0,99}[0-9])[A-Za-z0-9_\-.]{12,}"
+    r"|SG\.[A-Za-z0-9_\-]{16,}\.[A-Za-z0-9_\-]{16,}|[0-9]{8,10}:AA[A-Za-z0-9_\-]{32,}|ATATT3[A-Za-z0-9_\-=]{20,}"
+    r"|AGE-SECRET-KEY-1[A-Z0-9]{20,}|pa-[A-Za-z0-9_]{30,}|(?:key-|pul-|SK)[0-9a-f]{32,40}(?![A-Za-z0-9])"
     r"|AIza[A-Za-z0-9_\-]{20,}|(?:AKIA|ASIA)[A-Z0-9]{12,}|dapi[0-9a-f]{32}"
     r"|eyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]{4,})"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*(?:-----END [A-Z ]*PRIVATE KEY-----)?"

@@ -108,6 +108,12 @@ def test_a_key_that_two_chunks_share(server: Server, tmp_path: Path) -> None:
         "gsk_abcdefg1ijklmnop", "hf_abcdefghijklmno0q", "xai-1bcdefghijklmnop", "ghp_abcdefghijklmnop12", "pplx-abcdefghijklm9",
         "dapi0123456789abcdef0123456789abcdef",
         "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abcdefghij", "ya29.a0AfB_byC1234567",
+        "whsec_1a2b3c4d5e6f7g8h9i0j", "xapp-1-A0123-456-abcdef01", "SG.ngeVfQFYQlKU0ufo8x5d1A.TwL2iGABf9DHoTf-09kqeF8t",
+        "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw1", "pypi-AgEIcHlwaS5vcmcCJGQx01", "GOCSPX-1a2B3c4D5e6F7g8H9i0J",
+        "dop_v1_0123456789abcdef0123", "jina_0123456789abcdef0123", "tvly-dev-0123456789abcdef", "shpat_0123456789abcdef0123",
+        "dckr_pat_0123456789abcdefghij", "hvs.CAESIAbcdefgh0123456789", "key-0123456789abcdef0123456789abcdef",
+        "SK0123456789abcdef0123456789abcdef", "ATATT3xFfGF0abcdefghij0123456789", "AGE-SECRET-KEY-1QQQQQQQQQQQQQQQQQQQQ",
+        "xoxb-123456789012-abcdefghijkl", "glpat-0123456789abcdefghij", "lsv2_pt_0123456789abcdef_012345",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize(
@@ -161,3 +167,30 @@ def test_headers() -> None:
         "x-team": "blue",
     }
     assert secrets_of(given) == ["Bearer abc123", "abc123"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "aws_secret_access_key", "AccountKey", "connectionString", "aws_session_token", "github_token", "SAS_TOKEN", "secretKey",
+        "webhook_secret", "OPENAI_API_KEY", "db_password", "accessKeyId", "x-goog-api-key", "Set-Cookie", "refreshToken",
+    ],
+)  # fmt: skip
+def test_what_stands_under_the_name_of_a_secret(name: str) -> None:
+    assert Scrubber().value({"a": [{name: "plain"}]}) == {"a": [{name: HIDDEN}]}
+
+
+@pytest.mark.parametrize(
+    "name", ["token", "next_page_token", "cache_key", "author", "passage", "max_tokens", "secretary"]
+)
+def test_what_stands_under_another_name(name: str) -> None:
+    assert Scrubber().value({name: "plain"}) == {name: "plain"}
+
+
+def test_what_only_looks_a_little_like_a_secret() -> None:
+    text = (
+        "gpt-4o-mini-2024-07-18 text-embedding-3-small pa-system key-board SKU1234 12345678:90 pypi-simple call_abc123DEF456 "
+        "chatcmpl-B9MBs8CjcvOU2jLn4n570S5qMJKcT resp_0123456789abcdef0123456789abcdef https://x/y?design=abcdefghijklmnopqr123"
+    )
+    assert Scrubber().text(text) == text
+    assert Scrubber().text("https://x/f?se=1&sig=abc123DEF456ghi789JKL%3D") == "https://x/f?se=1&sig=***"

@@ -26,9 +26,9 @@ _KEPT_LIMITS = re.compile(r"(x|anthropic)-ratelimit-[a-z0-9-]+")
 
 #: Names of JSON fields and of query parameters whose text is a secret. ("token" alone is a piece of text in log probabilities.)
 _NAMES = re.compile(
-    r"(x[-_])?(goog[-_])?api[-_]?key|(proxy[-_])?authorization|auth|bearer|(access|refresh|id|auth|session|security|bot)[-_]?token|"
-    r"password|passwd|secret|client[-_]secret|secret([-_]access)?[-_]key|private[-_]key|access[-_]key([-_]id)?|"
-    r"(set-)?cookie|credentials?",
+    r"(?:[\w-]*[-_])?(?:api[-_]?key|authorization|(?:access|refresh|auth|session|security|bot|sas)[-_]?token|"
+    r"password|passwd|passphrase|secret|(?:secret|account|private|secret[-_]?access)[-_]?key|access[-_]?key(?:[-_]?id)?|"
+    r"connection[-_]?string|cookie|credentials?)|auth|bearer|(?:id|github|gitlab|hf|huggingface|slack|discord|telegram|npm|pypi)[-_]?token",
     re.IGNORECASE,
 )
 _QUERY_NAMES = re.compile(
@@ -36,7 +36,9 @@ _QUERY_NAMES = re.compile(
 )
 
 #: What keys look like, and passwords in URLs.
-_LOOKS = re.compile(rf"{KEYS}|{IN_URL}|(?<=bearer )[A-Za-z0-9_\-.=+/~]{{8,}}")
+_LOOKS = re.compile(
+    rf"{KEYS}|{IN_URL}|(?<=bearer )[A-Za-z0-9_\-.=+/~]{{8,}}|(?:(?<=[?&]sig=)|(?<=-Signature=))[A-Za-z0-9%+/=]{{16,}}"
+)
 
 
 class Scrubber:
