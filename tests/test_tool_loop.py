@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from chatmodels import AIMessage, ChatModel, IncompleteStream, ToolMessage, UsageError
+from chatmodels import AIMessage, ChatModel, IncompleteStream, OutputError, ToolMessage, UsageError
 from chatmodels._tool_loop import ToolRun
+from chatmodels._tool_loop_typed import TypedRun
 
 from .conftest import World
 from .servers import DONE, Server, answer, event, plain, serving, sse
@@ -68,7 +70,7 @@ def sent(route: Any) -> list[dict[str, Any]]:
     return messages
 
 
-def ran_in(world: World, model: ChatModel, given: str, **options: Any) -> ToolRun:
+def ran_in(world: World, model: ChatModel, given: Any, **options: Any) -> ToolRun:
     if world.name == "sync":
         return model.run_tools(given, **options)
 
@@ -214,3 +216,82 @@ def test_a_streamed_run_that_is_cut_raises(server: Server) -> None:
         list(chat(route.url, add).with_retry(attempts=1).stream_tools("3 + 4?"))
     assert isinstance(caught.value.partial, AIMessage)
     assert caught.value.partial.text == "Let"
+
+
+# ---- a person's approval, a run that is taken up again, a value at the end
+
+
+async def asks_a_person(call: Any) -> bool | str:
+    return True if call.args["a"] == 1 else "not today"
+
+
+def test_approval_may_be_async(server: Server, world: World) -> None:
+    route = server.route(asks(("c1", "add", {"a": 1, "b": 2}), ("c2", "add", {"a": 9, "b": 9})), plain(answer("3")))
+    run = ran_in(world, chat(route.url, add), "What is it?", approve=asks_a_person)
+    assert run.text == "3"
+    assert [m["content"] for m in sent(route)[2:]] == ["3", "[error] Error: not today"]
+
+
+def test_a_stopped_run_goes_on_from_its_stored_messages(server: Server, world: World) -> None:
+    from chatmodels.history import messages_from_json, messages_to_json
+
+    route = server.route(asks(("c1", "add", {"a": 1, "b": 2}), ("c2", "add", {"a": 3, "b": 4})), plain(answer("3, 7")))
+    model = chat(route.url, add)
+    first = ran_in(world, model, "Add.", max_steps=1)
+    assert (first.stopped, [c.id for c in first.message.tool_calls]) == (True, ["c1", "c2"])
+    again = messages_from_json(messages_to_json(first.messages))
+    run = ran_in(world, model, again, approve=lambda call: call.id == "c2")
+    assert (run.text, run.steps, run.stopped) == ("3, 7", 1, False)
+    assert [m.get("content") for m in sent(route)[2:]] == ["[error] Error: the user did not allow this call", "7"]
+
+
+def test_calls_that_have_a_result_are_not_run_again(server: Server) -> None:
+    route = server.route(plain(answer("ok")))
+    asked = AIMessage("", tool_calls=[{"id": i, "name": "add", "args": {"a": 1, "b": 1}} for i in ("c1", "c2")])
+    given = ["Add.", asked, ToolMessage("by hand", tool_call_id="c1")]
+    with chat(route.url, add).stream_tools(given) as stream:
+        assert next(stream).tool_call_id == "c2"  # type: ignore[union-attr]
+        stream.until_done()
+    assert [m["content"] for m in sent(route)[2:]] == ["by hand", "2"]
+
+
+@dataclass
+class Total:
+    value: int
+
+
+def test_a_typed_answer_after_tools(server: Server, world: World) -> None:
+    route = server.route(asks(("c1", "add", {"a": 1, "b": 2})), plain(answer("three")), plain(answer('{"value": 3}')))
+    model = chat(route.url).with_output(Total).with_tools(add)
+
+    async def go() -> TypedRun[Total]:
+        return await model.arun_tools("Add.")
+
+    run: TypedRun[Total] = model.run_tools("Add.") if world.name == "sync" else world.run(go)
+    assert (run.value, run.steps, run.stopped) == (Total(3), 3, False)
+    assert all(request.json["response_format"]["type"] == "json_schema" for request in route.requests)
+    assert sent(route)[2]["content"] == "3"
+    assert "cannot be used" in sent(route)[4]["content"]
+
+
+def test_no_value_before_the_last_step_is_an_error(server: Server) -> None:
+    route = server.route(asks(("c1", "add", {"a": 1, "b": 2})))
+    with pytest.raises(OutputError, match="still wants to call tools; give more max_steps") as caught:
+        chat(route.url, add).with_output(Total).run_tools("Add.", max_steps=2)
+    assert len(route.requests) == 2
+    assert caught.value.message is not None
+
+
+def test_a_forced_call_is_the_value(server: Server) -> None:
+    use = {"type": "tool_use", "id": "t1", "name": "add", "input": {"a": 1, "b": 2}}
+    gives = {"type": "tool_use", "id": "t2", "name": "Total", "input": {"value": 3}}
+    route = server.route(*(plain({"id": "m", "type": "message", "role": "assistant", "model": "m", "content": [part],
+                                  "stop_reason": "tool_use", "usage": {"input_tokens": 1, "output_tokens": 1}})
+                           for part in (use, gives)))  # fmt: skip
+    model = ChatModel("anthropic:claude-3-haiku-20240307", base_url=route.url, api_key="k").with_tools(add)
+    run = model.with_output(Total).run_tools("Add.")
+    assert (run.value, run.steps, [m.role for m in run.messages]) == (
+        Total(3),
+        2,
+        ["user", "assistant", "tool", "assistant"],
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from ._drive import arun, run
@@ -12,7 +12,7 @@ from ._inputs import Input
 if TYPE_CHECKING:
     from ._model import ChatModel
     from ._plan import Plan
-    from ._tool_loop import ToolLoop, ToolRun
+    from ._tool_loop import Approve, ToolLoop, ToolRun
     from ._tool_stream import AsyncToolStream, ToolStream
 
 
@@ -27,13 +27,14 @@ class ToolCalls:
         *,
         tools: Sequence[Any] = (),
         max_steps: int = 10,
-        approve: Callable[[Any], bool | str] | None = None,
+        approve: Approve | None = None,
         **settings: Any,
     ) -> ToolRun:
         """Ask, run the tools that the model calls, feed their results back, until it answers: a `ToolRun` with `.message`.
 
         Calls of one answer run in parallel. What a tool raises goes back to the model as an error. `approve(call)` is asked before
-        each: True lets it run, False or a reason (a str) refuses it. After `max_steps` answers the run ends with `stopped` True.
+        each: True lets it run, False or a reason (a str) refuses it; it may be async. After `max_steps` answers the run ends with
+        `stopped` True; `run_tools(run.messages)` goes on, and begins with the calls that have no result yet.
         `deadline`: seconds for the whole run; a tool that runs is not interrupted, but no call begins after it.
         """
         from ._tool_loop import tool_flow
@@ -46,7 +47,7 @@ class ToolCalls:
         *,
         tools: Sequence[Any] = (),
         max_steps: int = 10,
-        approve: Callable[[Any], bool | str] | None = None,
+        approve: Approve | None = None,
         **settings: Any,
     ) -> ToolRun:
         """`run_tools` in the async world; async functions are awaited, others run in threads."""
@@ -60,7 +61,7 @@ class ToolCalls:
         *,
         tools: Sequence[Any] = (),
         max_steps: int = 10,
-        approve: Callable[[Any], bool | str] | None = None,
+        approve: Approve | None = None,
         **settings: Any,
     ) -> ToolStream:
         """`run_tools` as it happens: an iterator of each answer's chunks and of the `ToolMessage`s that are fed back; `.run` is the
@@ -79,7 +80,7 @@ class ToolCalls:
         *,
         tools: Sequence[Any] = (),
         max_steps: int = 10,
-        approve: Callable[[Any], bool | str] | None = None,
+        approve: Approve | None = None,
         **settings: Any,
     ) -> AsyncToolStream:
         """`stream_tools` in the async world."""

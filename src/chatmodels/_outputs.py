@@ -45,9 +45,9 @@ def output_flow(plan: Plan, call: Call, output: Output[T], attempts: int) -> Flo
             error.provider, error.model, error.attempts = message.provider, message.model, spent
             error.partial = message
             attempts -= 1
-            if attempts < 1 or error.truncated or not _can_mend(message):
+            if attempts < 1 or error.truncated or not can_mend(message):
                 raise
-            call = msgspec.structs.replace(call, messages=(*call.messages, message, *_again(message, error)))
+            call = msgspec.structs.replace(call, messages=(*call.messages, message, *again(message, error)))
 
 
 def value_of(output: Output[T], message: AIMessage) -> T:
@@ -59,7 +59,7 @@ def value_of(output: Output[T], message: AIMessage) -> T:
     if message.finish_reason in ("content_filter", "refusal") or message.refusal:
         said = f": {message.refusal}" if message.refusal else ""
         raise OutputError(f"the model refused, or a filter stopped it ({message.finish_reason}){said}")
-    call = _forced_call(output, message)
+    call = forced_call(output, message)
     if isinstance(call, ToolCall):
         return output.convert(call.args)
     return output.parse(message.text if call is None else call.args)
@@ -67,22 +67,24 @@ def value_of(output: Output[T], message: AIMessage) -> T:
 
 def data_of(output: Output[Any], message: AIMessage) -> Any:
     """The JSON value of an answer that fits, as the model wrote it."""
-    call = _forced_call(output, message)
+    call = forced_call(output, message)
     if isinstance(call, ToolCall):
         return output.bare(call.args)
     return output.load(message.text if call is None else call.args)
 
 
-def _forced_call(output: Output[Any], message: AIMessage) -> ToolCall | InvalidToolCall | None:
+def forced_call(output: Output[Any], message: AIMessage) -> ToolCall | InvalidToolCall | None:
     """The call by which a provider without structured output gives it."""
     return next((c for c in message.tool_calls if c.name == output.name), None)
 
 
-def _can_mend(message: AIMessage) -> bool:
+def can_mend(message: AIMessage) -> bool:
+    """May another answer be asked for after this one?"""
     return message.finish_reason in ("stop", "tool_calls", "unknown", "other")
 
 
-def _again(message: AIMessage, error: OutputError) -> list[Message]:
+def again(message: AIMessage, error: OutputError) -> list[Message]:
+    """What is said to an answer that does not fit."""
     said = f"That answer cannot be used: {error.text}. Answer again, with nothing but JSON that fits the schema."
     calls = message.tool_calls
     if calls:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Awaitable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any
@@ -76,4 +77,16 @@ def _is_async(tool: Tool) -> bool:
     return tool.function is not None and inspect.iscoroutinefunction(inspect.unwrap(tool.function))
 
 
-RUNNERS = Runners(run_all, arun_all)
+def wait(given: Awaitable[Any]) -> Any:
+    """What an awaitable gives, for sync callers."""
+    from ._portal import portal
+
+    return portal().run(await_(given))
+
+
+async def await_(given: Awaitable[Any]) -> Any:
+    """What an awaitable gives."""
+    return await given
+
+
+RUNNERS = Runners(run_all, arun_all, wait, await_)

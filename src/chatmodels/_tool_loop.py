@@ -5,7 +5,8 @@ Running a tool is an effect: the sync driver runs several in threads, the async 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from inspect import isawaitable
 from typing import Any
 
 import msgspec
@@ -21,8 +22,8 @@ from ._plan import Plan
 from ._tools import Tool
 from ._usage import Usage
 
-#: Decides about a call before it runs: True lets it run, False refuses it, a str refuses it with that text.
-Approve = Callable[[ToolCall], "bool | str"]
+#: Decides about a call before it runs: True lets it run, False refuses it, a str refuses it with that text. May be async.
+Approve = Callable[[ToolCall], "bool | str | Awaitable[bool | str]"]
 #: Runs calls; gives one result (or exception) each, in order.
 RunAll = Callable[[list[tuple[Tool, ToolCall]]], list[Any]]
 
@@ -44,15 +45,18 @@ class ToolRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Runners(msgspec.Struct, frozen=True):
-    """How tools are run, in each world."""
+    """How tools are run, in each world, and how what an async `approve` gives is waited for."""
 
     run_all: RunAll
     arun_all: Any
+    wait: Callable[[Awaitable[Any]], Any]
+    await_: Any
 
 
 class ToolLoop:
     """Where a tool loop stands: `call` is what to ask next; `take` is told the answer, `results` runs what it calls.
 
+    `calls` are those to run now: at first what the messages end with and nobody has answered, as of a run that was stopped.
     `ended` is the whole run, once there is nothing more to ask.
     """
 
@@ -65,7 +69,7 @@ class ToolLoop:
         self.max_steps = max_steps
         self.runners = runners
         self.tools = {t.name: t for t in call.tools}
-        self.calls: Sequence[ToolCall | InvalidToolCall] = ()
+        self.calls: Sequence[ToolCall | InvalidToolCall] = _unanswered(call.messages)
         self.steps = 0
         self.usage: Usage | None = None
         self.ended: ToolRun | None = None
@@ -89,6 +93,11 @@ class ToolLoop:
         self.call = msgspec.structs.replace(self.call, messages=(*self.call.messages, *results))
         return results
 
+    def ask_again(self, said: Sequence[Message]) -> None:
+        """Go on after an answer that is no end, with these messages."""
+        self.call = msgspec.structs.replace(self.call, messages=(*self.call.messages, *said))
+        self.ended = None
+
 
 #: An answer that ended so may lack some of its calls, or hold half of one: none is run.
 _BROKEN_OFF = ("length", "content_filter", "error")
@@ -96,11 +105,26 @@ _BROKEN_OFF = ("length", "content_filter", "error")
 
 def tool_flow(plan: Plan, loop: ToolLoop) -> Flow[ToolRun]:
     """Ask and run tools until the model answers without calling one, or `max_steps` answers have come."""
+    if loop.calls:
+        yield from loop.results()
     while True:
         loop.take((yield from call_flow(plan, loop.call)))
         if loop.ended is not None:
             return loop.ended
         yield from loop.results()
+
+
+def _unanswered(messages: Sequence[Message]) -> list[ToolCall | InvalidToolCall]:
+    """The calls with which a conversation ends and that have no result yet."""
+    answered: set[str | None] = set()
+    for message in reversed(messages):
+        if isinstance(message, ToolMessage):
+            answered.add(message.tool_call_id)
+            continue
+        if not isinstance(message, AIMessage) or message.finish_reason in _BROKEN_OFF:
+            break
+        return [call for call in message.tool_calls if call.id not in answered]
+    return []
 
 
 def _check_tools(tools: Sequence[Tool]) -> None:
@@ -121,7 +145,7 @@ def _results(
     answers: dict[int, Message] = {}
     good: list[tuple[int, Tool, ToolCall]] = []
     for index, call in enumerate(calls):
-        refusal = _refusal(call, tools, approve)
+        refusal = yield from _refusal(call, tools, approve, runners)
         if refusal is None and isinstance(call, ToolCall):
             good.append((index, tools[call.name], call))
         else:
@@ -133,12 +157,16 @@ def _results(
     return [answers[i] for i in range(len(calls))]
 
 
-def _refusal(call: ToolCall | InvalidToolCall, tools: dict[str, Tool], approve: Approve | None) -> str | None:
+def _refusal(
+    call: ToolCall | InvalidToolCall, tools: dict[str, Tool], approve: Approve | None, runners: Runners
+) -> Flow[str | None]:
     if call.name not in tools:
         return f"there is no tool {call.name!r}; there are {', '.join(sorted(tools))}"
     if isinstance(call, InvalidToolCall):
         return call.error
-    allowed = True if approve is None else approve(call)
+    allowed: Any = True if approve is None else approve(call)
+    if isawaitable(allowed):
+        allowed = yield Ask(runners.wait, (allowed,), runners.await_)
     if allowed is True:
         return None
     return allowed if isinstance(allowed, str) else "the user did not allow this call"

@@ -65,6 +65,8 @@ class ToolStream(_ToolStream):
         self._items = self._walk()
 
     def _walk(self) -> Generator[Item]:
+        if self._loop.calls:
+            yield from run(self._loop.results())
         while True:
             with closing(chunks(self._next(), self._state)) as answer:
                 yield from answer
@@ -103,6 +105,9 @@ class AsyncToolStream(_ToolStream):
         self._items = self._walk()
 
     async def _walk(self) -> AsyncGenerator[Item]:
+        if self._loop.calls:
+            for result in await arun(self._loop.results()):
+                yield result
         while True:
             async with aclosing(achunks(self._next(), self._state)) as answer:
                 async for chunk in answer:

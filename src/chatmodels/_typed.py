@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
 
 import msgspec
@@ -25,6 +25,8 @@ from ._stream import AIMessageChunk, AsyncChatStream, ChatStream, whole
 if TYPE_CHECKING:
     from ._layers import Layer, TryLayer
     from ._model import ChatModel
+    from ._tool_loop import Approve
+    from ._tool_loop_typed import TypedRun
 
 T = TypeVar("T")
 
@@ -167,6 +169,46 @@ class OutputModel(Step[T]):
         limit, plan = checked(max_concurrency, errors), self._model._plan()
         results = await agather(inputs, lambda given: self._flow(given, settings, plan), limit)
         return finished([_value(r) for r in results], errors)
+
+    def with_tools(self, *tools: Any, **choice: Any) -> Self:
+        """The same with tools, for `run_tools`; see `ChatModel.with_tools`."""
+        return self._over(self._model.with_tools(*tools, **choice))
+
+    def run_tools(
+        self,
+        input: Input,
+        *,
+        tools: Sequence[Any] = (),
+        max_steps: int = 10,
+        approve: Approve | None = None,
+        **settings: Any,
+    ) -> TypedRun[T]:
+        """`ChatModel.run_tools` that ends with a value of the type: `.value`, beside what a `ToolRun` has.
+
+        Raises `OutputError` when `attempts` values do not fit, or the model still calls tools after `max_steps` answers.
+
+        >>> chat.with_tools(weather).with_output(Trip).run_tools("Plan a day in Paris.").value  # doctest: +SKIP
+        Trip(...)
+        """
+        from ._tool_loop_typed import typed_tool_flow
+
+        plan, loop = self._asking()._tools_of(input, tools, max_steps, approve, settings)
+        return run(typed_tool_flow(plan, loop, self._output, self._attempts))
+
+    async def arun_tools(
+        self,
+        input: Input,
+        *,
+        tools: Sequence[Any] = (),
+        max_steps: int = 10,
+        approve: Approve | None = None,
+        **settings: Any,
+    ) -> TypedRun[T]:
+        """`run_tools` in the async world."""
+        from ._tool_loop_typed import typed_tool_flow
+
+        plan, loop = self._asking()._tools_of(input, tools, max_steps, approve, settings)
+        return await arun(typed_tool_flow(plan, loop, self._output, self._attempts))
 
     def stream(self, input: Input, config: Any = None, **settings: Any) -> OutputStream[T]:
         """The value while it is written: an iterator of partial values (plain dicts, lists, strings); `.value` at the end."""
