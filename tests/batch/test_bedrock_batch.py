@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from chatmodels import AIMessage, ChatModel, UsageError
+from chatmodels._errors import PermissionDeniedError
 from chatmodels.batch import BatchSummary, run_batch
 from chatmodels.batch import _provider_job as job_module
 from chatmodels.jobs import Jobs
@@ -276,6 +277,24 @@ def test_s3_takes_no_key_of_bedrock(bedrock: BedrockServer, tmp_path: Path, monk
     summary = run(bedrock, 100, tmp_path / "p")
     assert summary.stopped == "fatal"
     assert "S3, which takes no Bedrock API key" in str(summary.reason)
+
+
+def test_a_job_that_fails_says_why(bedrock: BedrockServer, tmp_path: Path) -> None:
+    bedrock.failing = lambda made: ("", "the role may not read the bucket")
+    summary = run(bedrock, 100, tmp_path / "o")
+    assert (summary.done, summary.failed, len(bedrock.jobs)) == (0, 100, 1)
+    assert "the role may not read the bucket" in lines(tmp_path / "o")[7]["error"]["message"]
+
+
+def test_no_error_of_s3_shows_a_secret(bedrock: BedrockServer) -> None:
+    """S3 repeats the request that it could not verify, token and all."""
+    told = "<Error><Code>SignatureDoesNotMatch</Code><Message>x-amz-security-token:a-session</Message></Error>"
+    bedrock.before = lambda step, exchange: (403, told)
+    with pytest.raises(PermissionDeniedError) as caught:
+        Jobs(model(bedrock), **PLACE).submit(["a"] * 100)
+    error = caught.value
+    assert "SignatureDoesNotMatch" in str(error)
+    assert "a-session" not in f"{error} {error!r} {error.body} {error.message} {error.__cause__!r} {vars(error)}"
 
 
 def test_a_cap_below_the_smallest_job_stops_before_it(bedrock: BedrockServer, tmp_path: Path) -> None:
