@@ -22,7 +22,7 @@ from chatmodels import ChatModel, ChatModelError, HumanMessage, Image, RateLimit
 from chatmodels._call import Call, Settings
 from chatmodels._flow import Ask, Flow, Now
 from chatmodels._limits_book import Book, Ticket
-from chatmodels._limits_estimate import input_tokens, output_tokens
+from chatmodels._limits_estimate import Need, input_tokens, output_tokens
 from chatmodels._limits_headers import quotas, seconds_until
 from chatmodels._limits_window import Quota, Window
 from chatmodels.control import FallbackError, Limiter, LimitError
@@ -283,6 +283,50 @@ def test_both_families_of_headers() -> None:
                  "anthropic-ratelimit-tokens-reset": "2025-11-22T12:00:10Z"}  # fmt: skip
     assert quotas(anthropic, 5.0, 1_763_812_800.0)["tokens"].ready_in(500, 5) == pytest.approx(5)
     assert quotas({"x-ratelimit-remaining-requests": "many", "x-ratelimit-reset-requests": "1s"}, 0, 0) == {}
+
+
+def test_input_and_output_tokens_apart(world: World, server: Server) -> None:
+    """What is left of both together says nothing where one of them is used up."""
+    name = "anthropic-ratelimit-{}tokens-{}"
+    whole = {name.format("", "limit"): "120000", name.format("", "remaining"): "99000", name.format("", "reset"): "1s"}
+    for kind in ("input_tokens", "output_tokens"):
+        part = kind.replace("_", "-").replace("tokens", "")
+        split = {
+            name.format(part, "limit"): "20000",
+            name.format(part, "remaining"): "0",
+            name.format(part, "reset"): "0.05",
+        }
+        found = quotas({**whole, **split}, 0.0, 0.0)
+        assert (found["tokens"].ready_in(9, 0), found[kind].ready_in(20000, 0)) == (0, 0.05)  # type: ignore[index]
+        route = server.route(plain(headers={**whole, **split, name.format(part, "limit"): "1"}), plain())
+        one, two = world.calls(chat(route, max_tokens=4000).with_limits(), 2)
+        assert (one.attempts[0].waited, two.attempts[0].waited > 0) == (0, True)
+
+
+def test_what_one_call_takes_of_each_part() -> None:
+    """A long prompt is held up by what is left for input, and not by what is left for output, nor for `max_tokens`."""
+    limiter = Limiter()
+    for kind, left, waits in (
+        ("input_tokens", 100, True),
+        ("input_tokens", 9000, False),
+        ("output_tokens", 100, False),
+    ):
+        list(limiter.learn({kind: Quota(left, 10_000, 60.0, 0.0)}, 0.0, 0.0))  # type: ignore[dict-item]
+        entering = limiter.enter(Need.of(8000, 4000, 50), 0.0, None)
+        try:
+            effect: Any = next(entering)
+        except StopIteration as stop:
+            assert not waits
+            limiter.abandon(stop.value, None)
+        else:
+            assert waits
+            assert isinstance(effect, Ask)
+            entering.close()
+
+
+def test_minus_one_of_minus_one_is_no_limit() -> None:
+    told = {"x-ratelimit-remaining-tokens": "-1", "x-ratelimit-limit-tokens": "-1", "x-ratelimit-reset-tokens": "60s"}
+    assert quotas(told, 0.0, 0.0) == {}
 
 
 def test_a_quota_is_used_up_by_what_goes_out() -> None:

@@ -315,7 +315,7 @@ def _check(store: Store, data: object) -> None:
         return
     more = ""
     if hasattr(data, "close") and hasattr(data, "send"):  # a coroutine
-        data.close()  # type: ignore[attr-defined]
+        data.close()
         more = "; get is a plain function, and its async twin is called aget"
     raise UsageError(
         f"{type(store).__name__}.get gave a {type(data).__name__}: a cache gives the bytes (or str) that set was given, or None"

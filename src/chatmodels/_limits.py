@@ -13,7 +13,7 @@ from ._errors import ChatModelError, ConnectError, ProviderError, RateLimitError
 from ._flow import NOW, WALL_CLOCK, Flow
 from ._layers import TryLayer
 from ._limits_book import LimitError
-from ._limits_estimate import input_tokens, output_tokens
+from ._limits_estimate import Need, input_tokens, output_tokens
 from ._limits_headers import Kind, quotas, says_quota
 from ._limits_window import Quota
 from ._plan import Ledger, Plan
@@ -94,7 +94,7 @@ class Limits(TryLayer):
         need, limit = given + output_tokens(call, self.limiter.expected), self.limiter.tokens_per_minute
         if limit is not None and call.settings.max_tokens is None:  # a guess of ours must not make a call impossible
             need = max(given, min(need, limit))
-        return max(1, need)
+        return Need.of(max(1, need), given, max(1, int(self.limiter.expected) * (call.settings.n or 1)))
 
     def _expect(self, ledger: Ledger, call: Call, given: int) -> None:
         """How long answers are here: the mean of those so far, the newer ones counting more."""

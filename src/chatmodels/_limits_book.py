@@ -179,7 +179,7 @@ class Book:
         if self._tokens is not None:
             ticket.tokens = self._tokens.take(ticket.need, now)
         for kind, quota in self._quotas.items():
-            quota.take(1 if kind == "requests" else ticket.need, now)
+            quota.take(_of_kind(kind, 1, ticket.need) or 0, now)
 
     def _wait(self, requests: int, tokens: int, now: float) -> tuple[float, str | None]:
         """(seconds, the limit that asks for the longest wait) for so many requests and tokens; (0, None): none does."""
@@ -189,7 +189,9 @@ class Book:
         if self._tokens is not None:
             found.append((self._tokens.ready_in(tokens, now), "tokens_per_minute"))
         for kind, quota in self._quotas.items():
-            found.append((quota.ready_in(requests if kind == "requests" else tokens, now), f"x-ratelimit {kind}"))
+            amount = _of_kind(kind, requests, tokens)
+            if amount is not None:
+                found.append((quota.ready_in(amount, now), f"x-ratelimit {kind}"))
         wait, limit = max(found)
         return (wait, limit) if wait > 0 else (0.0, None)
 
@@ -217,3 +219,12 @@ class Book:
             limit=limit,
             retry_after=wait or None,
         )
+
+
+def _of_kind(kind: Kind, requests: int, tokens: int) -> int | None:
+    """How much of this kind; None where it is not known: those in a line are counted together."""
+    if kind == "requests":
+        return requests
+    if kind == "tokens":
+        return tokens
+    return getattr(tokens, "given" if kind == "input_tokens" else "made", None)

@@ -19,6 +19,21 @@ PER_MESSAGE = 4
 PER_MEDIUM = 800
 
 
+class Need(int):
+    """The tokens that a try may take, and how they are split: `given` goes in, `made` is what answers have had so far (providers
+    that count output apart count what came, not `max_tokens`)."""
+
+    given: int
+    made: int
+
+    @classmethod
+    def of(cls, total: int, given: int, made: int) -> Need:
+        """The whole and its two parts."""
+        need = cls(total)
+        need.given, need.made = given, made
+        return need
+
+
 def input_tokens(call: Call) -> int:
     """The tokens of the messages and tools."""
     total = sum([_message(m) for m in call.messages])

@@ -1,7 +1,8 @@
 """What a response's headers say about rate limits: how many requests and tokens are left, and until when. Pure.
 
 OpenAI's names are used by many hosts (docs: platform.openai.com, "Rate limits": resets as "1s", "6m0s"); Anthropic's resets are
-RFC 3339 times (docs.anthropic.com, "Rate limits"). Both say when the limit will be whole again. Read in November 2026.
+RFC 3339 times (docs.anthropic.com, "Rate limits"), and it limits input and output tokens apart, too. All say when the limit will
+be whole again. Cerebras names the minute. Read in November 2026, beside recorded answers.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Literal, TypeAlias
 
 from ._limits_window import Quota
 
-Kind: TypeAlias = Literal["requests", "tokens"]
+Kind: TypeAlias = Literal["requests", "tokens", "input_tokens", "output_tokens"]
 
 #: (kind, left, limit, reset) by header names.
 _NAMES: tuple[tuple[Kind, str, str, str], ...] = (
@@ -23,6 +24,14 @@ _NAMES: tuple[tuple[Kind, str, str, str], ...] = (
      "anthropic-ratelimit-requests-reset"),
     ("tokens", "anthropic-ratelimit-tokens-remaining", "anthropic-ratelimit-tokens-limit",
      "anthropic-ratelimit-tokens-reset"),
+    ("input_tokens", "anthropic-ratelimit-input-tokens-remaining", "anthropic-ratelimit-input-tokens-limit",
+     "anthropic-ratelimit-input-tokens-reset"),
+    ("output_tokens", "anthropic-ratelimit-output-tokens-remaining", "anthropic-ratelimit-output-tokens-limit",
+     "anthropic-ratelimit-output-tokens-reset"),
+    ("input_tokens", "x-ratelimit-remaining-input-tokens", "x-ratelimit-limit-input-tokens", "x-ratelimit-reset-input-tokens"),
+    ("output_tokens", "x-ratelimit-remaining-output-tokens", "x-ratelimit-limit-output-tokens",
+     "x-ratelimit-reset-output-tokens"),
+    ("tokens", "x-ratelimit-remaining-tokens-minute", "x-ratelimit-limit-tokens-minute", "x-ratelimit-reset-tokens-minute"),
 )  # fmt: skip
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?")
 
@@ -38,8 +47,9 @@ def quotas(headers: dict[str, str], now: float, wall_clock: float) -> dict[Kind,
     for kind, left_name, limit_name, reset_name in _NAMES:
         left = number(headers.get(left_name))
         wait = seconds_until(headers.get(reset_name), wall_clock)
-        if left is not None and wait is not None:
-            found[kind] = Quota(left, number(headers.get(limit_name)), now + wait, now)
+        limit = number(headers.get(limit_name))
+        if left is not None and wait is not None and not (left < 0 and (limit or 0) < 0):  # -1 of -1: no limit
+            found[kind] = Quota(left, limit, now + wait, now)
     return found
 
 

@@ -145,7 +145,7 @@ class GateLayer(TryLayer):
             raise
         now = yield NOW
         if ledger.usage is not None and ledger.usage.total_tokens:
-            gate.pace.took(ledger.usage.total_tokens)
+            gate.pace.took(ledger.usage.total_tokens, ledger.usage.input_tokens, ledger.usage.output_tokens)
         if says_quota(ledger.headers):
             self._learn(ledger, began, now, (yield WALL_CLOCK), refused=False)
         gate.answered(now, now - began)

@@ -42,6 +42,7 @@ class Pace:
 
     def __init__(self) -> None:
         self.tokens = 0.0  # that a call takes, on average
+        self._parts: dict[Kind, float] = {}  # of them: what goes in, and what comes
         self._known: dict[Kind, Known] = {}
         #: These do not come back evenly: the provider has refused what should have been there.
         self._steps: set[Kind] = set()
@@ -78,9 +79,13 @@ class Pace:
         for kind, known in self._known.items():
             known.left += self._need(kind)
 
-    def took(self, tokens: int) -> None:
-        """A call has taken so many."""
-        self.tokens = (1 - SHARE) * self.tokens + SHARE * tokens if self.tokens else float(tokens)
+    def took(self, tokens: int, given: int | None = None, made: int | None = None) -> None:
+        """A call has taken so many; `given` went in, `made` came, where that is known."""
+        self.tokens = _mean(self.tokens, tokens)
+        parts: tuple[tuple[Kind, int | None], ...] = (("input_tokens", given), ("output_tokens", made))
+        for kind, part in parts:
+            if part is not None:
+                self._parts[kind] = _mean(self._parts.get(kind, 0.0), part)
 
     def learn(self, quotas: Mapping[Kind, Quota], began: float, now: float, flying: int, *, refused: bool) -> None:
         """A try that began then has told; `flying` other calls are in flight. `refused`: it was turned away for overload."""
@@ -101,4 +106,10 @@ class Pace:
             known.fill = max(0.0, ((quota.limit or 0.0) - quota.left) / (quota.whole_at - now)) if fills else 0.0
 
     def _need(self, kind: Kind) -> float:
-        return 1.0 if kind == "requests" else max(1.0, self.tokens)
+        if kind == "requests":
+            return 1.0
+        return max(1.0, self.tokens if kind == "tokens" else self._parts.get(kind, 0.0))
+
+
+def _mean(so_far: float, newest: int) -> float:
+    return (1 - SHARE) * so_far + SHARE * newest if so_far else float(newest)
