@@ -116,12 +116,13 @@ def test_wrong_journals_and_outputs_are_clear_errors(server: Server, tmp_path: P
             run_batch(with_model, given, **{"out": out, **options})
         assert {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.suffix != ".journal"} == before
 
-    refused("journal of another batch", ["a", "b"], model.with_settings(temperature=1))
+    refused("temperature was not given, and is 1 now", ["a", "b"], model.with_settings(temperature=1))
+    refused("user was not given", ["a", "b"], model.with_settings(user="secret-name"))
     refused("journal of another batch", ["a", "b"], model.with_model("gpt-5"))
     refused("journal of another input", ["a", "c"])
     refused("shorter", ["a"])
     refused("no journal to go on", ["a"], journal=False)
-    refused("does not know", ["a"], journal=tmp_path / "new.journal")
+    refused("put it back", ["a"], journal=tmp_path / "new.journal")
     refused("no SQLite", ["a"], journal=out)
     refused("no folder", ["a"], out=tmp_path / "no" / "o")
     refused("knows no 'conc'", ["a"], conc=3)

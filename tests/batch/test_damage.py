@@ -93,6 +93,7 @@ def test_undamaged(killed: Killed) -> None:
     summary = killed.goes_on()
     assert (summary.called, summary.reused) == (COUNT - DONE, DONE)
     assert summary.again == tuple(n for n in range(COUNT) if f"item {n}" in killed.asked)
+    assert 0 < summary.again_most <= len(summary.again)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +114,7 @@ def test_commits_that_the_disk_has_lost_come_from_the_output(killed: Killed, tea
 
 def test_a_log_that_is_gone_altogether(killed: Killed) -> None:
     (killed.begin() / "o.journal-wal").unlink()
-    killed.refused("does not know")
+    killed.refused("put it back")
 
 
 def _checkpointed(killed: Killed) -> Path:

@@ -222,6 +222,27 @@ def test_asking_failed_items_again_spares_another_batchs_output(server: Server, 
     assert "precious" in other.read_text()
 
 
+def test_an_output_whose_journal_is_gone_says_what_to_do(server: Server, tmp_path: Path) -> None:
+    route, out = server.route(echo), tmp_path / "out.jsonl"
+    run_batch(chat(route), ["a"], out=out)
+    before = out.read_bytes()
+    (tmp_path / "out.jsonl.journal").unlink()
+    for retry_failed in (False, True):
+        with pytest.raises(UsageError, match="put it back"):
+            run_batch(chat(route), ["a"], out=out, retry_failed=retry_failed)
+    assert out.read_bytes() == before
+    assert len(route.requests) == 1
+
+
+def test_what_cannot_be_written_is_said_before_anything_is_asked(server: Server, tmp_path: Path) -> None:
+    route = server.route(echo)
+    (tmp_path / "folder").mkdir()
+    for options in ({"report": tmp_path / "folder"}, {"metrics": tmp_path / "folder"}):
+        with pytest.raises(UsageError, match="cannot be written"):
+            run_batch(chat(route), ["a"], out=tmp_path / "out.jsonl", **options)
+    assert not route.requests
+
+
 @pytest.mark.parametrize("name", ["out.jsonl.gz", "out.parquet", "out.csv"])
 def test_an_output_of_another_format_says_what_to_do(server: Server, tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match=r"name it \.jsonl"):

@@ -204,3 +204,22 @@ def test_a_line_that_is_not_what_was_written_is_an_error(tmp_path: Path) -> None
     assert journal.begun() == [1]
     assert [e and e.position for e in journal.begin_all([(n, key(n)) for n in range(3)])] == [0, None, 2]
     journal.close()
+
+
+def test_how_many_can_have_been_in_flight(tmp_path: Path) -> None:
+    journal = opened(tmp_path / "j")
+    assert journal.flying(10) == 0
+    for n in range(40):
+        journal.begin(n, key(n))
+    journal.write([])
+    journal.close()  # killed
+    journal = opened(tmp_path / "j")
+    assert (len(journal.begun()), journal.flying(10)) == (40, 10)
+    journal.close()  # and once more
+    journal = opened(tmp_path / "j")
+    assert journal.flying(10) == 20
+    journal.write([Ended(n, line(n), True, key(n)) for n in range(40)])
+    journal.close()
+    journal = opened(tmp_path / "j")
+    assert (journal.flying(10), journal.flying(10)) == (0, 0)
+    journal.close()

@@ -458,7 +458,9 @@ class Run:
         model = entry.call.model
         # A page that is no error of a provider: the address is wrong.
         of_the_model = (
-            error.code == "model_not_found" or not isinstance(error.body, dict) or bool(model and model in str(error))
+            error.code == "model_not_found"
+            or not isinstance(error.body, dict)
+            or bool(model and model in str(error.body))
         )
         another = "model" in (entry.call.settings.extra_body or {})
         return another or self._answers > 0 or not of_the_model

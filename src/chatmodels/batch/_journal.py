@@ -17,6 +17,7 @@ from zlib import crc32
 import msgspec
 
 from .._errors import UsageError
+from ._asked import difference
 from ._journal_file import damaged, opened, speaking, sum_of
 from ._keys import Keys
 from ._rows import insert, select
@@ -57,9 +58,9 @@ _decode = msgspec.msgpack.Decoder(_Entries).decode
 
 
 class Journal:
-    """Opened, and held until `close`."""
+    """Opened, and held until `close`. `asked`: what the fingerprint is made of, in words, for who changes it (see `_asked.py`)."""
 
-    def __init__(self, path: Path, model: str, fingerprint: str) -> None:
+    def __init__(self, path: Path, model: str, fingerprint: str, asked: str | None = None) -> None:
         self.path = path
         self._db = opened(path)
         self._fresh: list[tuple[int, bytes]] = []
@@ -73,7 +74,7 @@ class Journal:
         self._by_key: Keys | None = None
         try:
             with speaking(path):
-                self._check(model, fingerprint)
+                self._check(model, fingerprint, asked)
                 self.spent = Spent(int(self._meta("tokens") or 0), float(self._meta("cost") or 0.0))
                 self._read_log()
                 self.file()
@@ -82,15 +83,17 @@ class Journal:
             self._db.close()
             raise
 
-    def _check(self, model: str, fingerprint: str) -> None:
+    def _check(self, model: str, fingerprint: str, asked: str | None) -> None:
         before = self._meta("fingerprint")
         if before is None:
-            self._db.execute("INSERT INTO meta VALUES ('model', ?), ('fingerprint', ?)", (model, fingerprint))
+            self._db.execute(
+                "INSERT INTO meta VALUES ('model', ?), ('fingerprint', ?), ('asked', ?)", (model, fingerprint, asked)
+            )
         elif before != fingerprint:
             was = self._meta("model")
-            what = (
-                f"of {was}, not of {model}" if was != model else f"of {model} with other settings (or another address)"
-            )
+            why = None if asked is None else difference(self._meta("asked"), asked)
+            other = "with other settings (or another address)" if why is None else f"with other settings: {why}"
+            what = f"of {was}, not of {model}" if was != model else f"of {model} {other}"
             raise UsageError(
                 f"{self.path} is the journal of another batch: {what}. Give the same model and settings to go on with it, or "
                 "another journal (and output) to begin anew",
@@ -302,6 +305,15 @@ class Journal:
         )
         with speaking(self.path):
             yield from self._db.execute(question)
+
+    def flying(self, most: int) -> int:
+        """How many of those that `begun` gives can have been in flight when runs were killed; and note that in this run so many
+        more may be. Many are noted ahead of their calls."""
+        begun, known = len(self.begun()), self._meta("flying")
+        risk = begun if known is None else min(begun, int(known))
+        with speaking(self.path):
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES ('flying', ?)", (risk + most,))
+        return risk
 
     def forget(self, positions: Iterable[int]) -> None:
         """These items are as if never asked."""

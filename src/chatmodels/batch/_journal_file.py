@@ -87,7 +87,8 @@ def speaking(path: Path) -> Generator[None]:
         if code in _DAMAGED:
             raise damaged(path, str(error)) from error
         raise OSError(
-            f"the journal {path} could not be written: {error}. What it has is safe; mend that and run again"
+            f"the journal {path} could not be written: {error}. What it has is safe: make room on its disk (or see to what else "
+            "stands in the way), and run the same again"
         ) from error
 
 

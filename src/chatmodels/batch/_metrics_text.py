@@ -100,15 +100,28 @@ class TextFile(Series):
         if not self._path.parent.is_dir():
             raise UsageError(f"{self._path}: there is no folder {self._path.parent}; make it first", argument="metrics")
 
+    def start(self, labels: dict[str, str]) -> None:
+        """Raises UsageError where it cannot be written."""
+        super().start(labels)
+        try:
+            self._write()
+        except OSError as error:
+            raise UsageError(f"{self._path} cannot be written: {error.strerror}", argument="metrics") from error
+
     def flush(self) -> None:
         """Write it."""
+        with suppress(OSError):  # a full disk stops no batch for the sake of its metrics; the next time may go well
+            self._write()
+
+    def _write(self) -> None:
         beside = self._path.with_name(f".{self._path.name}.{os.getpid()}")
         try:
             beside.write_text(self.text(), encoding="utf-8")
             beside.replace(self._path)
-        except OSError:  # a full disk stops no batch for the sake of its metrics; the next time may go well
+        except OSError:
             with suppress(OSError):
                 beside.unlink()
+            raise
 
     def end(self) -> None:
         """The file stays, with the last numbers."""

@@ -129,7 +129,7 @@ class File(Nowhere):
             for line in file:
                 at = _position(line)
                 if not end and not (_torn(line) if at is None else journal.has(at)):
-                    raise self._foreign()
+                    raise self._foreign(journal)
                 if at is None or at in self._there or (ordered and at != self.kept):
                     break
                 if at not in known and not adopted.take(at, line):
@@ -145,9 +145,16 @@ class File(Nowhere):
             line = file.readline()
         at = _position(line)
         if not (_torn(line) if at is None else journal.has(at)):
-            raise self._foreign()
+            raise self._foreign(journal)
 
-    def _foreign(self) -> UsageError:
+    def _foreign(self, journal: Journal) -> UsageError:
+        if journal.last < 0:
+            return UsageError(
+                f"{self._path} has lines, and the journal {journal.path} is new: without the one that these lines belong to nobody "
+                "knows what they were asked. If it was moved or deleted, put it back and run again; to ask every item (and pay for "
+                "it), move the output away or give another out",
+                argument="out",
+            )
         return UsageError(
             f"{self._path} is not the output of this journal's batch: it begins with a line that the journal does not know. "
             "Move it away, or give another out",

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime
 from html import escape
+from pathlib import Path
 
 from ._record import BatchRecord
 from ._report_pictures import histogram, seconds, share_bar, whole
 from ._tally import BatchSummary, Tally
 from ._words import counted, dollars
+
+log = logging.getLogger("chatmodels")
 
 #: A page of ours loads nothing, and runs nothing that somebody got into it.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
@@ -55,6 +59,14 @@ td.came{min-width:16rem;overflow-wrap:anywhere}td.came b{font-weight:600;color:v
 td.came div{display:-webkit-box;-webkit-line-clamp:3;-webkit-box-orient:vertical;overflow:hidden}
 @media print{body{max-width:none;padding:0}td.came div{-webkit-line-clamp:unset}}
 """
+
+
+def write(path: Path, model: str, summary: BatchSummary, tally: Tally) -> None:
+    """The page as a file. Where that fails the batch has not: it is said in the log."""
+    try:
+        path.write_text(page(model, summary, tally), encoding="utf-8")
+    except OSError as error:
+        log.warning("the report %s could not be written: %s", path, error)
 
 
 def page(model: str, summary: BatchSummary, tally: Tally) -> str:
@@ -128,8 +140,8 @@ def _notes(summary: BatchSummary) -> str:
     if summary.again:
         listed = ", ".join(str(i) for i in summary.again[:200]) + (", ..." if len(summary.again) > 200 else "")
         notes.append(
-            "An earlier run was killed. Those of these items that were in flight then may have been paid twice; the others had "
-            f"only been noted, ahead of their calls ({len(summary.again):,} in all): {listed}"
+            f"An earlier run was killed. At most {summary.again_most:,} of these {len(summary.again):,} items were in flight then, "
+            f"and may have been paid twice; the others had only been noted, ahead of their calls: {listed}"
         )
     return "".join(f"<p class=note>{_safe(note)}</p>" for note in notes)
 

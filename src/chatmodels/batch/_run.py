@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import sys
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
@@ -16,6 +17,7 @@ from .._batch import checked as checked_limit
 from .._cache_key import question_of
 from .._errors import UsageError
 from .._portal import portal
+from ._asked import asked_of
 from ._corrected import Corrected
 from ._engine import Options, Run, _soon
 from ._entries import Entries
@@ -70,7 +72,7 @@ class Batch:
         tally.metrics = metrics_of(metrics, model.provider, model.model)
         self.label = f"{model.provider}:{model.model}"
         path = _journal_path(journal, out)
-        self.journal = None if path is None else Journal(path, self.label, _fingerprint(model, system))
+        self.journal = None if path is None else _journal(path, self.label, model, system)
         with ExitStack() as files:
             again = Corrected(None)
             if self.journal is not None:
@@ -93,6 +95,9 @@ class Batch:
             patience=patience, stop_after=stop_after, system=system, attempts=attempts,
             group_prefixes=group_prefixes,
         )  # fmt: skip
+        self.flying = len(self.again)
+        if self.journal is not None and self.via is None:
+            self.flying = self.journal.flying(max_concurrency + self.options.unsafe)
         self.own_plan = model._own_plan()
         self.model = model.with_layer(GateLayer(self.gate))
         self.tally = tally
@@ -107,14 +112,15 @@ class Batch:
         """The summary; the report, where one is asked for. Raises where the journal has more items than the input had."""
         self.tally.in_flight = 0
         self.progress.end(self.tally)
+        facts = {"again": self.again, "again_most": min(self.flying, len(self.again)), **run.facts()}
         summary = self.tally.summary(
             run.read, seconds=monotonic() - self.began, stopped=run.stopped, reason=run.reason,
-            cost_omits=tuple(getattr(self.options.price, "omitted", ())), **{"again": self.again, **run.facts()},
+            cost_omits=tuple(getattr(self.options.price, "omitted", ())), **facts,
         )  # fmt: skip
         if self.report is not None:
-            from ._report import page
+            from ._report import write
 
-            self.report.write_text(page(self.label, summary, self.tally), encoding="utf-8")
+            write(self.report, self.label, summary, self.tally)
         if run.stopped is None and self.last >= run.read:
             raise UsageError(
                 f"the input has {counted(run.read, 'item')}, and the journal knows {self.last + 1}: it is shorter than it was",
@@ -328,7 +334,15 @@ def _check_caps(**caps: Any) -> None:
 
 def _fingerprint(model: Any, system: str | None) -> str:
     """What must be the same for a journal to go on: address, model, settings, tools."""
-    return question_of(model._plan(), model._call([("system", system or "none"), ("user", "check")])).key
+    return question_of(model._plan(), _any_call(model, system)).key
+
+
+def _any_call(model: Any, system: str | None) -> Any:
+    return model._call([("system", system or "none"), ("user", "check")])
+
+
+def _journal(path: Path, label: str, model: Any, system: str | None) -> Journal:
+    return Journal(path, label, _fingerprint(model, system), asked_of(_any_call(model, system), system))
 
 
 def _is_file(out: Out) -> bool:
@@ -357,6 +371,8 @@ def _report_path(report: Any) -> Path | None:
     path = Path(report)
     if not path.parent.is_dir():
         raise UsageError(f"{path}: there is no folder {path.parent}; make it first", argument="report")
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise UsageError(f"{path} cannot be written; give the report another path", argument="report")
     return path
 
 

@@ -29,8 +29,8 @@ class BatchSummary(msgspec.Struct, frozen=True, kw_only=True):
     `total` items were read, of which `done` have an answer and `failed` an error; of those done, `cut` have an answer that is not
     whole (a limit of tokens, a filter: see its `finish_reason`); `reused` had ended in an earlier run,
     `coalesced` share the call of an identical item, `called` were called for in this run. `again`: indexes that an earlier run
-    may have sent before it was killed, without their answers reaching the journal: none but these can have been paid twice,
-    and most were not: some hundreds are noted ahead of their calls.
+    may have sent before it was killed, without their answers reaching the journal: none but these can have been paid twice, and at
+    most `again_most` of them: those in flight. The others had only been noted, ahead of their calls.
     Tokens and `cost` (US dollars, None where no price is known) count each call once; `cost_omits` names what this run's cost
     leaves out because it has no price (searches and other tools of the provider): then it is a lower bound. `stopped` says why the
     batch ended before its items did, else None; `reason` says it in words. Through a provider's batch API, `jobs` were made in this
@@ -46,6 +46,7 @@ class BatchSummary(msgspec.Struct, frozen=True, kw_only=True):
     coalesced: int = 0
     called: int = 0
     again: tuple[int, ...] = ()
+    again_most: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
     cost: float | None = None
@@ -79,7 +80,8 @@ class BatchSummary(msgspec.Struct, frozen=True, kw_only=True):
         if self.resubmitted:
             parts.append(f"{self.resubmitted:,} submitted again")
         if self.again:
-            parts.append(f"those in flight of {len(self.again):,} noted when a run was killed may have been paid twice")
+            of = "" if self.again_most == len(self.again) else f" of {len(self.again):,} noted as begun"
+            parts.append(f"at most {self.again_most:,}{of} may have been paid twice, since a run was killed")
         text = f"{counted(self.total, 'item')}: " + ", ".join(parts)
         return text if self.stopped is None else f"{text}; stopped ({self.stopped}): {self.reason}"
 
