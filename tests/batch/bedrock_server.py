@@ -18,13 +18,15 @@ ROLE = "arn:aws:iam::123456789012:role/batches"
 
 
 class BedrockServer(JobsServer):
-    """`files` has what is in S3, by "bucket/key"; `tokens` the jobs by the token that they were asked for with."""
+    """`files` has what is in S3, by "bucket/key"; `tokens` the jobs by the token that they were asked for with. `judged`: by
+    botocore."""
 
-    def __init__(self, server: Server, *, takes: float = 0.0) -> None:
+    def __init__(self, server: Server, *, takes: float = 0.0, judged: bool = True) -> None:
         super().__init__(server, "bedrock", takes=takes)
         self.url = self.route.url
         self.made: dict[str, dict[str, Any]] = {}
         self.tokens: dict[str, str] = {}
+        self.judged = judged
 
     def step(self, method: str, target: str) -> str:
         path = target.partition("?")[0].removeprefix(urlsplit(self.url).path)
@@ -36,6 +38,13 @@ class BedrockServer(JobsServer):
 
     def _path(self, request: Any) -> str:
         return unquote(urlsplit(request.target).path.removeprefix(urlsplit(self.url).path)).lstrip("/")
+
+    def _check(self, name: str, given: dict[str, Any], service: str = "bedrock") -> None:
+        if self.judged:
+            check(name, given, service)
+
+    def _read(self, name: str, said: dict[str, Any]) -> dict[str, Any]:
+        return read(name, said) if self.judged else said
 
     # -- S3
 
@@ -53,20 +62,20 @@ class BedrockServer(JobsServer):
 
     def _create(self, request: Any) -> Any:
         given = request.json
-        check("CreateModelInvocationJob", given)
+        self._check("CreateModelInvocationJob", given)
         token = given["clientRequestToken"]
         if token not in self.tokens:
             data = self.files[given["inputDataConfig"]["s3InputDataConfig"]["s3Uri"].removeprefix("s3://")]
             lines = [json.loads(line) for line in data.splitlines()]
             if given["modelInvocationType"] == "Converse":
                 for line in lines[:: max(1, len(lines) - 1)]:
-                    check("Converse", {"modelId": given["modelId"], **line["modelInput"]}, "bedrock-runtime")
+                    self._check("Converse", {"modelId": given["modelId"], **line["modelInput"]}, "bedrock-runtime")
             requests = {line["recordId"]: _text(line["modelInput"]) for line in lines}
             number = next(self._numbers)
             id = self.tokens[token] = f"{ARN}job{number:09d}"
             self.made[id] = given
             self.jobs[id] = Made(number, given["jobName"], requests, self.ending())
-        return read("CreateModelInvocationJob", {"jobArn": self.tokens[token]})
+        return self._read("CreateModelInvocationJob", {"jobArn": self.tokens[token]})
 
     def _job(self, request: Any) -> str | None:
         found = re.search(r"/model-invocation-job/([a-z0-9]{12})(/|$)", "/" + self._path(request))
@@ -76,7 +85,7 @@ class BedrockServer(JobsServer):
         id = self._job(request)
         if id is None:
             return (404, "no such job")
-        return read("GetModelInvocationJob", self._shown(id, self.jobs[id]))
+        return self._read("GetModelInvocationJob", self._shown(id, self.jobs[id]))
 
     def _cancel(self, request: Any) -> Any:
         made = self.jobs[self._job(request) or ""]
@@ -89,7 +98,7 @@ class BedrockServer(JobsServer):
         query = parse_qs(urlsplit(request.target).query)
         assert query["sortOrder"] == ["Descending"]
         shown = [self._shown(id, made) for id, made in reversed(list(self.jobs.items()))]
-        return read("ListModelInvocationJobs", {"invocationJobSummaries": shown})
+        return self._read("ListModelInvocationJobs", {"invocationJobSummaries": shown})
 
     def _show_bedrock(self, id: str, made: Made) -> Any:
         words = {"completed": "Completed", "failed": "Failed", "cancelled": "Stopped", "expired": "Expired"}

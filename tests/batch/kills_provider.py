@@ -112,7 +112,11 @@ class Runs:
 
 
 def made(server: Server, provider: str, takes: float) -> JobsServer:
-    return BedrockServer(server, takes=takes) if provider == "bedrock" else JobsServer(server, provider, takes=takes)
+    return (
+        BedrockServer(server, takes=takes, judged=False)
+        if provider == "bedrock"
+        else JobsServer(server, provider, takes=takes)
+    )
 
 
 def words(jobs: JobsServer, folder: Path, *more: str) -> list[str]:
