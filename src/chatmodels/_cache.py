@@ -309,7 +309,7 @@ def _exact(store: Store, asked: _Asked) -> Flow[Record | None]:
     return None if data is None else _readable(asked, data)
 
 
-def _check(store: Store, data: object) -> None:
+def _check(store: Store, data: Any) -> None:
     """A cache of the user's own that gives something else will give it always: nothing was sent yet."""
     if data is None or isinstance(data, (bytes, str, bytearray, memoryview)):
         return
