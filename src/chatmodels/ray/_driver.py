@@ -30,7 +30,7 @@ START, BUSY, LOOK = 300.0, 150.0, 1.0
 #: A shard that has lost so many workers is what they die of. So many in a row that do not even begin are the cluster's fault.
 LOSSES, STILLBORN = 5, 5
 #: So many shards for each worker may be put off, because they wait for an answer of an earlier one.
-PUT_OFF = 4
+PUT_OFF = 2
 
 
 class Driver:

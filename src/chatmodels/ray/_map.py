@@ -72,8 +72,16 @@ def map_messages(
         "journal": None if journal is None else str(Path(journal).absolute()),
         "errors": errors,
     }
-    options = {"concurrency": workers, "batch_size": batch_size, "batch_format": "pyarrow", **ray_options}
+    options = {"batch_size": batch_size, "batch_format": "pyarrow", **_pool(workers), **ray_options}
     return dataset.map_batches(Worker, fn_constructor_kwargs=given, **options)
+
+
+def _pool(workers: int | tuple[int, int]) -> dict[str, Any]:
+    """So many actors, in the words of this Ray: from 2.51 on it warns of the older ones."""
+    if tuple(int(part) for part in library().__version__.split(".")[:2]) < (2, 51):
+        return {"concurrency": workers}
+    least, most = (workers, workers) if isinstance(workers, int) else workers
+    return {"compute": library("ray.data").ActorPoolStrategy(min_size=least, max_size=most)}
 
 
 Given: TypeAlias = "ChatModel | OutputModel[Any] | Callable[[], ChatModel | OutputModel[Any]]"
