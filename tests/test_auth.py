@@ -466,3 +466,57 @@ def test_the_error_says_what_to_install(make: Any, said: str, world: World) -> N
 def test_bedrock_needs_a_region() -> None:
     with pytest.raises(UsageError, match="AWS_REGION"):
         ChatBedrock("m", api_key=SECRET)
+
+
+# ---- a key that a function gives
+
+
+class Vault:
+    """Gives a key that changes with each request."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def __call__(self) -> str:
+        self.asked += 1
+        return f"{SECRET}-{self.asked}"
+
+
+async def from_a_service() -> str:
+    return SECRET
+
+
+def test_a_key_may_change_while_the_program_runs(server: Server, world: World) -> None:
+    route = server.route(error(401, f"Incorrect API key {SECRET}-1 provided"), error(503, "later"), plain())
+    vault = Vault()
+    model = ChatModel("openai:m", api_key=vault, base_url=route.url).with_retry(base=0.001)
+    with pytest.raises(AuthenticationError) as refused:
+        world.call(model)
+    assert SECRET not in str(refused.value) + repr(vars(refused.value))
+    assert world.call(model).text
+    keys = [request.headers["authorization"] for request in route.requests]
+    assert keys == [f"Bearer {SECRET}-{n}" for n in (1, 2, 3)]  # each try asks anew
+    assert SECRET not in repr((model._config, model._plan()))
+
+
+def test_an_async_function_gives_the_key_in_both_worlds(server: Server, world: World) -> None:
+    route = server.route(plain({"content": [{"type": "text", "text": "Oui."}], "stop_reason": "end_turn"}))
+    model = ChatModel("anthropic:claude-sonnet-4-6", api_key=from_a_service, base_url=route.url)
+    assert world.call(model).text == "Oui."
+    assert route.requests[0].headers["x-api-key"] == SECRET
+
+
+@pytest.mark.parametrize(
+    ("given", "said"), [("", "gave no key"), (None, "gave NoneType"), ("a\nb", "no header can carry")]
+)
+def test_a_function_that_gives_no_key(server: Server, given: Any, said: str) -> None:
+    route = server.route(plain())
+    with pytest.raises(UsageError, match=said) as caught:
+        ChatModel("openai:m", api_key=lambda: given, base_url=route.url)("hi")
+    assert caught.value.argument == "api_key"
+    assert not route.requests
+
+
+def test_a_function_where_a_key_is_exchanged_is_refused() -> None:
+    with pytest.raises(UsageError, match="watsonx takes no function as api_key"):
+        ChatWatsonx("m", api_key=lambda: "k", region="eu-de", project_id="p")

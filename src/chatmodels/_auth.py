@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TypeAlias
+from typing import Any, TypeAlias, cast
 
 import msgspec
 
 from ._call import HTTPRequest, HTTPResponse
+from ._errors import UsageError
 from ._flow import WALL_CLOCK, Ask, Flow, Send, Target
 from ._secret import Hidden
 from .dialects._base import http_error
@@ -67,6 +68,52 @@ class Token:
 
     def __repr__(self) -> str:
         return "Token(...)"
+
+
+class AskedKey:
+    """The key in its usual header, where a function gives it: it is asked before each request, so a key may change any time.
+
+    `auth` is the row's: "bearer" or "header:NAME". `asource` is the function for the async world, where there is one.
+    """
+
+    __slots__ = ("_asource", "_auth", "_provider", "_seen", "_source")
+
+    def __init__(
+        self, provider: str, auth: str, source: Callable[[], object], asource: Callable[[], object] | None = None
+    ) -> None:
+        self._provider, self._auth, self._source, self._asource = provider, auth, source, asource
+        self._seen: tuple[str, ...] = ()
+
+    def __call__(self, request: HTTPRequest) -> Flow[dict[str, str]]:
+        found: object = yield Ask(self._source, (), self._asource)
+        if hasattr(found, "get_secret_value"):
+            found = cast(Any, found).get_secret_value()
+        key = found.strip() if isinstance(found, str) else ""
+        if not key or not key.isascii() or not key.isprintable():
+            said = (
+                "a key that no header can carry"
+                if key
+                else "no key"
+                if isinstance(found, str)
+                else type(found).__name__
+            )
+            raise UsageError(
+                f"api_key: the function that gives the key of {self._provider} gave {said}; it gives a str",
+                argument="api_key",
+            )
+        if key not in self._seen:
+            self._seen = (key, *self._seen[:3])
+        if self._auth.startswith("header:"):
+            return {self._auth[7:]: Hidden(key)}
+        return {"authorization": Hidden(f"Bearer {key}")}
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no error may show: the newest keys."""
+        return self._seen
+
+    def __repr__(self) -> str:
+        return "AskedKey(...)"
 
 
 class Exchange:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import msgspec
 
+from ._auth import AskedKey
 from ._call import Settings
 from ._errors import MissingKeyError, UsageError
 from ._flow import Target, Timeouts
@@ -28,7 +30,8 @@ if TYPE_CHECKING:
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """All that makes up a model. `key` is None where it is read from the environment (or not needed)."""
+    """All that makes up a model. `key` is None where it is read from the environment (or not needed), or where `key_source` is
+    a function that gives it before each request."""
 
     provider: str
     model: str
@@ -37,6 +40,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     tools: tuple[Tool, ...] = ()
     output: Output[Any] | None = None
     key: Secret | None = None
+    key_source: Callable[[], object] | None = None
     base_url: str | None = None
     organization: str | None = None
     headers: dict[str, str] = {}
@@ -106,6 +110,8 @@ def key_of(config: Config, row: Provider) -> Secret | None:
     """The key, or None for a host that needs none; a MissingKeyError names the parameter and the variable."""
     if config.key:
         return config.key
+    if config.key_source is not None:
+        return None
     if row.keyless and any(config.provider_options.get(name) for name in _INSTEAD_OF_A_KEY):
         return None
     for name in row.key_env:
@@ -184,6 +190,8 @@ def transport_of(config: Config, row: Provider) -> Any:
 
 def _authorise(config: Config, row: Provider, key: Secret | None, base_url: str, headers: dict[str, str]) -> Any:
     """How requests without a fixed key are authorised, by the row's `keyless` or `exchange`; None: the key is in the headers."""
+    if config.key_source is not None:
+        return _asked_key(config.key_source, row)
     if not (row.exchange if key is not None else row.keyless):
         return None
     from . import _credentials
@@ -197,6 +205,20 @@ def _authorise(config: Config, row: Provider, key: Secret | None, base_url: str,
     if row.keyless == "google":
         return _credentials.google_token()
     return _credentials.azure_token(config.provider_options.get("azure_ad_token_provider"))
+
+
+def _asked_key(source: Callable[[], Any], row: Provider) -> AskedKey:
+    from inspect import iscoroutinefunction
+
+    if not (iscoroutinefunction(source) or iscoroutinefunction(getattr(source, "__call__", None))):  # noqa: B004
+        return AskedKey(row.name, row.auth, source)
+
+    def waited() -> object:
+        from ._portal import portal
+
+        return portal().run(source())
+
+    return AskedKey(row.name, row.auth, waited, source)
 
 
 def plan_of(config: Config, budget: Budget) -> Plan:

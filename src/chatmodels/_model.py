@@ -142,7 +142,9 @@ class ChatModel(ManyCalls, ToolCalls, Variations, Policies, Counting, OldNames, 
         if http.proxy:
             http = msgspec.structs.replace(http, proxy=without_user(http.proxy))
         layers = tuple(kept for layer in self._config.layers if (kept := layer.pickled()) is not None)
-        config = msgspec.structs.replace(self._config, key=None, headers={}, http=http, http_client=None, layers=layers)
+        config = msgspec.structs.replace(
+            self._config, key=None, key_source=None, headers={}, http=http, http_client=None, layers=layers
+        )
         return _unpickled, (type(self), config), self._own_fields() or None
 
     @classmethod

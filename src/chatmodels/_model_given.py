@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 from ._config import Config, base_url_of, key_of
 from ._errors import UsageError
 from ._http_common import HTTPConfig
 from ._options import POLICIES, handlers_of, policies_of, retry_of, settings_of, timeouts_of
-from ._providers import keywords, provider, providers
+from ._providers import Provider, keywords, provider, providers
 from ._providers_elsewhere import full_name
 from ._secret import Hidden, Secret, hidden
 
@@ -26,6 +27,7 @@ def config_of(name: str, model: str | None, given: dict[str, Any], own: frozense
         named=bool(model),
         settings=settings_of(given),
         key=_key(policy.get("api_key")),
+        key_source=_key_source(policy.get("api_key"), row),
         base_url=_base_url(policy.get("base_url")),
         organization=policy.get("organization") or _organization(name),
         headers=hidden(policy.get("headers") or {}),
@@ -79,15 +81,34 @@ def _need_model(name: str) -> str:
 
 
 def _key(given: Any) -> Secret | None:
-    if given is None:
+    if given is None or _is_function(given):
         return None
     if hasattr(given, "get_secret_value"):
         given = given.get_secret_value()
     if isinstance(given, Secret):
         return given
     if not isinstance(given, str):
-        raise UsageError(f"api_key is a str, not {type(given).__name__}", argument="api_key")
+        raise UsageError(
+            f"api_key is a str, or a function that gives one, not {type(given).__name__}", argument="api_key"
+        )
     return Secret(given.strip()) if given.strip() else None
+
+
+def _is_function(given: object) -> bool:
+    return callable(given)
+
+
+def _key_source(given: Any, row: Provider) -> Callable[[], object] | None:
+    """The function that gives the key, where api_key is one."""
+    if not callable(given):
+        return None
+    if row.exchange or row.auth == "none" or row.transport != "http":
+        raise UsageError(
+            f"{row.name} takes no function as api_key: "
+            + ("its key is exchanged for a token, so give a str" if row.exchange else "it has no key in a header"),
+            argument="api_key",
+        )
+    return cast("Callable[[], object]", given)
 
 
 def _base_url(given: Any) -> str | None:

@@ -10,7 +10,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypedDict, cast
 from urllib.parse import urlsplit
 
@@ -68,7 +68,7 @@ class ModelOptions(CallOptions, total=False):
     """What every model class takes. Units: seconds; `max_retries` counts all tries, as in 2023."""
 
     model_name: str | None
-    api_key: str | None
+    api_key: str | Callable[[], str | Awaitable[str]] | None
     base_url: str | None
     organization: str | None
     proxy: str | None

@@ -81,7 +81,7 @@ class Mistral:
         name = f"practice-{len(self._jobs) + 1}"
         about = {k: given.get(k) for k in ("model", "endpoint", "metadata")}
         counts = {"total_requests": len(done), "succeeded_requests": len(done), "failed_requests": 0}
-        job = {"id": name, "object": "batch", **about, **counts, "errors": [], "created_at": 1}
+        job: Body = {"id": name, "object": "batch", **about, **counts, "errors": [], "created_at": 1}
         self._jobs[name] = {**job, "status": "SUCCESS", "outputs": done}
         return {**job, "status": "QUEUED"}
 
