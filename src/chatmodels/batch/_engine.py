@@ -455,12 +455,10 @@ class Run:
         """Was it not the model that was not found, but something that this item names, a file for instance?"""
         if not isinstance(error, NotFoundError):
             return False
-        model = entry.call.model
+        model, body = entry.call.model, str(error.body)
         # A page that is no error of a provider: the address is wrong.
         of_the_model = (
-            error.code == "model_not_found"
-            or not isinstance(error.body, dict)
-            or bool(model and model in str(error.body))
+            error.code == "model_not_found" or not isinstance(error.body, dict) or bool(model and model in body)
         )
         another = "model" in (entry.call.settings.extra_body or {})
         return another or self._answers > 0 or not of_the_model
