@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import sqlite3
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -489,27 +490,54 @@ def test_where_no_log_can_be_is_said_at_once(tmp_path: Path, monkeypatch: pytest
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_a_full_disk_or_a_locked_file_costs_the_line_and_not_the_answer(
+def test_a_file_that_is_held_elsewhere_holds_up_no_call_and_loses_none(
     server: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chatmodels.telemetry._book.PATIENCE", 0.01)
+    monkeypatch.setattr("chatmodels.telemetry._book.MOST_WAITING", 3)
     book = telemetry.log_to(tmp_path / "calls.db")
+    monkeypatch.setattr("chatmodels.telemetry._book.PATIENCE", 600.0)  # who waits for it is never done
     model = chat(server.route(plain()).url)
     other = sqlite3.connect(tmp_path / "calls.db", isolation_level=None)
     try:
-        model("first")
+        model("0")
         other.execute("begin immediate")
-        assert model("second").text
+        for number in range(1, 5):
+            assert model(str(number)).text
         other.execute("rollback")
-        model("third")
+        model("5")
+        model("6")
     finally:
         telemetry.log_to(tmp_path / "calls.db", on=False)
         other.close()
-    assert [e.messages[0].text for e in book.entries()] == ["third", "first"]
+    assert [e.messages[0].text for e in book.entries()] == ["6", "5", "4", "3", "2", "0"]
     book.close()
-    (record,) = caplog.records
-    assert record.getMessage().endswith("OperationalError: database is locked")
-    assert record.exc_info is None
+    told = [r.getMessage() for r in caplog.records]
+    assert len(told) == 2
+    assert "database is locked" in told[0]
+    assert told[1].startswith("1 calls are lost to the log")
+    assert all(r.exc_info is None for r in caplog.records)
+
+
+def test_what_waits_is_written_when_the_process_ends_and_not_by_a_child(server: Server, tmp_path: Path) -> None:
+    path = tmp_path / "calls.db"
+    code = (
+        "import sys, os, sqlite3, chatmodels\n"
+        "from chatmodels import telemetry\n"
+        "path, url = sys.argv[1:]\n"
+        "book = telemetry.log_to(path)\n"
+        "model = chatmodels.ChatModel('openai:m', base_url=url, api_key='k')\n"
+        "other = sqlite3.connect(path, isolation_level=None)\n"
+        "other.execute('begin immediate')\n"
+        "model('of the parent')\n"
+        "child = os.fork()\n"
+        "if not child:\n"
+        "    sys.exit()\n"
+        "os.waitpid(child, 0)\n"
+        "other.execute('rollback')\n"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", code, str(path), server.route(plain()).url]
+    subprocess.run(command, check=True, timeout=60)
+    assert [e.messages[0].text for e in CallLog(path).entries()] == ["of the parent"]
 
 
 def test_what_is_no_log_is_left_alone(tmp_path: Path) -> None:

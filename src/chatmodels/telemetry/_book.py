@@ -6,12 +6,14 @@ not a log of ours is refused and left as it is.
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import sqlite3
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -31,8 +33,10 @@ from ._watch import Seen
 
 log = logging.getLogger("chatmodels")
 
-#: Seconds that one process waits for another's write; a call may be waiting for it in an event loop.
-PATIENCE = 5.0
+#: Seconds that a reader waits for another process's write; and a call, which may be in an event loop.
+PATIENCE, SOON = 5.0, 0.05
+#: So many calls wait in memory at most for a file that another process holds.
+MOST_WAITING = 10_000
 
 #: Marks the file as ours ("chmd"), and its form.
 APPLICATION, VERSION = 0x63686D64, 1
@@ -82,15 +86,26 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 class CallLog:
     """A log of calls at `path` (None: `chatmodels/calls.db` in the user's data folder). Safe between threads and processes.
 
-    With `keep` it is bounded: of more calls than that the oldest go, some hundred at a time.
+    With `keep` it is bounded: of more calls than that the oldest go, some hundred at a time. A file that is in use elsewhere holds
+    up no call: what could not be written waits in memory, for the next call, the next reading, or the end of the process.
     """
 
     def __init__(self, path: str | Path | None = None, *, keep: int | None = None) -> None:
         self.keep = whole_or_none("keep", keep)
         self._written = 0
         self.path = Path(path) if path is not None else default_path()
-        self._lock = threading.Lock()
-        self._open: tuple[int, sqlite3.Connection] | None = None
+        self._abandoned: list[sqlite3.Connection | None] = []
+        self._open: sqlite3.Connection | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        """In a new process: what another one has open, holds or has yet to write is its own, and is never touched here."""
+        self._process = os.getpid()
+        self._lock = threading.RLock()
+        self._abandoned.append(self._open)
+        self._open = None
+        self._waiting: deque[list[Any]] = deque()
+        self._told = False  # that calls wait
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, CallLog) and other.path == self.path
@@ -129,19 +144,61 @@ class CallLog:
             "answer": answer,
             "words": "\n".join([*texts, "" if seen.message is None else seen.message.text]).casefold(),
         }
-        try:
-            with self._using() as connection:
-                connection.execute(_INSERT, [row[name] for name in _COLUMNS])
-                if self.keep is not None and self._written % _SWEEP == 0:
-                    connection.execute(_OLDEST, [self.keep])
-                self._written += 1
-        except (sqlite3.Error, OSError, UsageError) as error:
-            log.warning("a call could not be written to the log %s: %s: %s", self.path, type(error).__name__, error)
+        if self._process != os.getpid():
+            self._begin()
+        self._waiting.append([row[name] for name in _COLUMNS])
+        self._write(SOON)
 
     def check(self) -> None:
         """Open the file, or make it; `UsageError` where that cannot be."""
-        with self._using():
+        with self._reading():
             pass
+
+    def _write(self, patience: float) -> None:
+        """Write what waits, if the file is free within so many seconds."""
+        if not self._waiting or not self._lock.acquire(timeout=patience):
+            return
+        rows = list(self._waiting)
+        try:
+            with self._using(patience) as connection:
+                connection.executemany(_INSERT, rows)
+                if self.keep is not None and self._written % _SWEEP < len(rows):
+                    connection.execute(_OLDEST, [self.keep])
+            self._forget(len(rows))
+            self._written += len(rows)
+            self._told = False
+        except (sqlite3.Error, OSError, UsageError) as error:
+            self._unwritten(error, len(rows))
+        finally:
+            self._lock.release()
+
+    def _unwritten(self, error: Exception, count: int) -> None:
+        if not _is_busy(error):
+            self._forget(count)
+            what = "a call" if count == 1 else f"{count} calls"
+            log.warning("%s could not be written to the log %s: %s: %s", what, self.path, type(error).__name__, error)
+            return
+        if not self._told:
+            self._told = True
+            atexit.register(self._last)
+            log.warning("the log %s is in use elsewhere (%s): calls wait in memory to be written", self.path, error)
+        over = len(self._waiting) - MOST_WAITING
+        if over > 0:
+            self._forget(over)
+            log.warning("%d calls are lost to the log %s: it has been in use elsewhere for too long", over, self.path)
+
+    def _forget(self, count: int) -> None:
+        for _ in range(count):
+            self._waiting.popleft()
+
+    def _last(self) -> None:
+        """The process ends."""
+        atexit.unregister(self._last)
+        if self._process != os.getpid():
+            return
+        self._write(PATIENCE)
+        if self._waiting:
+            log.warning("%d calls are lost to the log %s: it is in use elsewhere", len(self._waiting), self.path)
 
     # -- reading
 
@@ -150,12 +207,12 @@ class CallLog:
         words = (search or "").casefold().split()
         where = " and ".join(["words like ? escape '\\'"] * len(words)) or "1"
         query = f"select * from calls where {where} order by id desc limit ?"  # noqa: S608  (words are parameters)
-        with self._using() as connection:
+        with self._reading() as connection:
             return [_entry(row) for row in connection.execute(query, [*(_like(w) for w in words), limit])]
 
     def entry(self, number: int) -> Entry:
         """The call of that number."""
-        with self._using() as connection:
+        with self._reading() as connection:
             row = connection.execute("select * from calls where id = ?", [number]).fetchone()
         if row is None:
             raise UsageError(f"there is no call {number} in the log; `chatmodels logs` lists them", argument="id")
@@ -173,13 +230,13 @@ class CallLog:
         if days is not None and not days >= 0:
             raise UsageError(f"days is a number, 0 or more; got {days!r}", argument="days")
         gone = 0
-        with self._using() as connection:
+        with self._reading() as connection:
             if keep is not None:
                 gone += connection.execute(_OLDEST, [whole("keep", keep, least=0)]).rowcount
             if days is not None:
                 gone += connection.execute("delete from calls where at < ?", [time.time() - days * 86400]).rowcount
         with (
-            self._using() as connection,
+            self._reading() as connection,
             suppress(sqlite3.OperationalError),
         ):  # another process uses it: it is only larger
             connection.execute("vacuum")
@@ -189,26 +246,41 @@ class CallLog:
     def close(self) -> None:
         """Close the file; it is opened again when it is needed."""
         with self._lock:
+            self._write(PATIENCE)
             if self._open is not None:
-                self._open[1].close()
+                self._open.close()
                 self._open = None
 
+    def __del__(self) -> None:
+        connection = getattr(self, "_open", None)
+        if connection is not None and self._process == os.getpid():
+            connection.close()
+
     @contextmanager
-    def _using(self) -> Generator[sqlite3.Connection]:
+    def _reading(self) -> Generator[sqlite3.Connection]:
+        if self._process != os.getpid():
+            self._begin()
+        self._write(PATIENCE)
+        with self._using(PATIENCE) as connection:
+            yield connection
+
+    @contextmanager
+    def _using(self, patience: float) -> Generator[sqlite3.Connection]:
         with self._lock:
-            if self._open is None or self._open[0] != os.getpid():  # a connection must not cross a fork
-                self._open = os.getpid(), self._connect()
-            connection = self._open[1]
+            if self._open is None:
+                self._open = self._connect(patience)
+            connection = self._open
+            connection.execute(f"pragma busy_timeout = {int(patience * 1000)}")
             with connection:
                 yield connection
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self, patience: float) -> sqlite3.Connection:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
         except OSError as error:
             raise UsageError(f"the log of calls cannot be at {self.path}: {error.strerror}", argument="path") from error
-        connection = sqlite3.connect(self.path, timeout=PATIENCE, check_same_thread=False)
+        connection = sqlite3.connect(self.path, timeout=patience, check_same_thread=False)
         connection.row_factory = sqlite3.Row
         try:
             _prepare(connection, self.path)
@@ -243,6 +315,13 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
             )
     connection.execute("pragma journal_mode = wal")
     connection.execute("pragma synchronous = normal")
+
+
+def _is_busy(error: BaseException | None) -> bool:
+    """Is it that another connection holds the file?"""
+    if isinstance(error, UsageError):
+        error = error.__cause__
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def _like(word: str) -> str:
