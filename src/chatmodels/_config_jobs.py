@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from ._auth import AWSCredentials
+from ._auth import AWSCredentials, Signature
 from ._config import Config
 from ._credentials import aws_credentials, aws_region, signature
 from ._errors import MissingKeyError, UsageError
@@ -77,7 +77,9 @@ def _bedrock(config: Config, plan: Plan, s3: str | None, role_arn: str | None) -
     target, options = plan.target, config.provider_options
     region = aws_region(options.get("region") or _region_in(target.base_url))
     control = _control_url(target.base_url, region)
-    signs = None if target.authorise is None else signature({**options, "region": region}, control, target.headers)
+    signs = target.authorise
+    if isinstance(signs, Signature):  # else a key of Bedrock, which is good for the control plane too
+        signs = signature({**options, "region": region}, control, target.headers)
     return BedrockJobs(
         lambda: _place(s3, role_arn, needed=True),
         msgspec.structs.replace(target, base_url=control, authorise=signs),

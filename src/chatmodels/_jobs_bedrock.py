@@ -195,6 +195,12 @@ def _bodies(plan: Plan, items: Sequence[Item]) -> tuple[str, dict[str, str], lis
     """(the job's type, the headers of its making, each item's `modelInput`). A job of Converse takes no tools (its records fail
     with 400): with them Claude is asked in its own format, and no other model can be."""
     calls = encoded(plan, items)
+    if any(b'"s3Location"' in body for body in calls.bodies):
+        raise UsageError(
+            "an item has media at an s3:// address, which a job reads from its own folder only: give the bytes, or ask in real "
+            "time",
+            argument="inputs",
+        )
     # The name may stand in a text, too; looking for it first spares the parsing of most.
     if not any(b'"toolConfig"' in body and "toolConfig" in loads(body) for body in calls.bodies):
         return "Converse", calls.headers, calls.bodies

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from chatmodels import AIMessage, ChatModel, UsageError
+from chatmodels import AIMessage, ChatModel, HumanMessage, Image, Text, UsageError
 from chatmodels._errors import PermissionDeniedError
 from chatmodels.batch import BatchSummary, run_batch
 from chatmodels.batch import _provider_job as job_module
@@ -260,6 +260,22 @@ def test_a_submission_whose_answer_is_lost_is_asked_for_again_under_its_token(
     bedrock.after = after
     summary = run(bedrock, 100, tmp_path / "o")
     assert (summary.done, len(bedrock.jobs), bedrock.steps.count("create")) == (100, 1, 2)
+
+
+def test_a_key_from_a_function_makes_jobs_too(bedrock: BedrockServer) -> None:
+    jobs = Jobs(model(bedrock, api_key=lambda: "fresh"), **PLACE)
+    jobs.submit(["a"] * 100)
+    assert [r.headers["authorization"][:12] for r in bedrock.route.requests] == ["AWS4-HMAC-SH", "Bearer fresh"]
+
+
+def test_media_in_s3_are_refused(bedrock: BedrockServer) -> None:
+    """A job reads them from the folder of its input only."""
+    image = HumanMessage([Text('"s3Location" in words is none'), Image("s3://my-bucket/cat.png")])
+    jobs = Jobs(model(bedrock), **PLACE)
+    with pytest.raises(UsageError, match="s3:// address"):
+        jobs.submit([[image]] * 100)
+    assert not bedrock.route.requests
+    jobs.submit(['"s3Location" and "toolConfig"'] * 100)
 
 
 def test_s3_takes_no_key_of_bedrock(bedrock: BedrockServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
