@@ -127,6 +127,17 @@ def test_utf_16_says_what_to_do(tmp_path: Path) -> None:
         list(items_in(tmp_path / "in.jsonl"))
 
 
+def test_ids_of_any_kind_come_back_or_are_errors(server: Server, tmp_path: Path) -> None:
+    ids = ["", "\xfc\u2028", 0, 2**70, 1.5, float("nan"), None, True, ["a"]]
+    run_batch(chat(server.route(echo)), [{"id": i, "prompt": "a"} for i in ids], out=tmp_path / "o.jsonl", ordered=True)
+    with (tmp_path / "o.jsonl").open(encoding="utf-8", newline="\n") as file:
+        found = [json.loads(line) for line in file]
+    assert [one.get("id") for one in found] == [*ids[:5], None, None, None, None]
+    assert [one["error"]["message"] for one in found if "error" in one] == [
+        "id is a text or a number; got True", "id is a text or a number; got ['a']",
+    ]  # fmt: skip
+
+
 LINE = {"custom_id": "r1", "method": "POST", "url": "/v1/chat/completions"}
 
 

@@ -22,7 +22,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     the only one that may be asked, where the item names one."""
 
     input: Any = None
-    id: str | int | None = None
+    id: str | int | float | None = None
     settings: dict[str, Any] | None = None
     metadata: Any = None
     model: str | None = None
@@ -37,15 +37,24 @@ def item_of(given: Any) -> Item:
         return Item(input=given.raw.decode("utf-8", "replace"), error=UsageError(given.why, argument="items"))
     if not is_object(given):
         return Item(input=given)
-    found = given.get("id", given.get("custom_id"))
-    id = found if isinstance(found, (str, int)) and not isinstance(found, bool) else None
+    id = None
     try:
+        id = _id(given.get("id", given.get("custom_id")))
         return _of_dict(given, id)
     except UsageError as error:
         return Item(input=repr(given), id=id, metadata=given.get("metadata"), error=error)
 
 
-def _of_dict(given: dict[str, Any], id: str | int | None) -> Item:
+def _id(found: Any) -> str | int | float | None:
+    """A table's empty cell is no id, also where the table calls it NaN."""
+    if found is None or found != found:  # noqa: PLR0124  (NaN)
+        return None
+    if isinstance(found, bool) or not isinstance(found, (str, int, float)):
+        raise UsageError(f"id is a text or a number; got {found!r}", argument="items")
+    return found
+
+
+def _of_dict(given: dict[str, Any], id: str | int | float | None) -> Item:
     if is_line(given):
         line = read_line(given)
         settings, model = line["settings"] or None, line["model"]

@@ -31,7 +31,7 @@ class Entry:
 
     __slots__ = ("call", "expires", "id", "key", "metadata", "position", "tries")
 
-    def __init__(self, position: int, id: str | int | None, metadata: Any, key: bytes) -> None:
+    def __init__(self, position: int, id: str | int | float | None, metadata: Any, key: bytes) -> None:
         self.position, self.id, self.metadata, self.key = position, id, metadata, key
         self.call: Any = None
         self.tries = 0

@@ -34,7 +34,7 @@ class BatchRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """
 
     index: int
-    id: str | int | None = None
+    id: str | int | float | None = None
     text: str | None = None
     error: ItemError | None = None
     message: AIMessage | None = None
@@ -85,7 +85,7 @@ def error_of(error: BaseException) -> ItemError:
     )
 
 
-def shared(record: BatchRecord, index: int, id: str | int | None, metadata: Any) -> BatchRecord:
+def shared(record: BatchRecord, index: int, id: str | int | float | None, metadata: Any) -> BatchRecord:
     """The same end for another item that asks the same."""
     first = record.index if record.same_as is None else record.same_as
     return msgspec.structs.replace(
