@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +14,8 @@ from chatmodels import ChatModel, ToolMessage, telemetry
 from chatmodels.batch import run_batch
 
 from .conftest import World, chat
-from .servers import Server, answer, error, plain
+from .servers import Server, answer, error, plain, sse
+from .servers import events as wire
 from .test_telemetry import Exported
 
 pytest.importorskip("opentelemetry.sdk")
@@ -199,3 +201,69 @@ def test_a_fallback_is_counted_as_what_it_is(server: Server, exported: Exported)
     }
     assert span.name == "chat first"
     assert "server.address" not in exported.metrics["gen_ai.client.operation.duration"][0].attributes
+
+
+class Spans:
+    """A handler that notes the span that is current when it is told something."""
+
+    def __init__(self) -> None:
+        self.found: list[tuple[str, Any]] = []
+
+    def on_chat_model_start(self, *args: Any, **kwargs: Any) -> None:
+        self._note("start")
+
+    def on_llm_new_token(self, *args: Any, **kwargs: Any) -> None:
+        self._note("token")
+
+    def on_retry(self, *args: Any, **kwargs: Any) -> None:
+        self._note("retry")
+
+    def _note(self, what: str) -> None:
+        from opentelemetry.trace import get_current_span
+
+        self.found.append((what, get_current_span().get_span_context().span_id))
+
+
+def test_what_a_call_does_is_inside_its_span(server: Server, exported: Exported, world: World) -> None:
+    from opentelemetry.trace import get_current_span
+
+    exported.on()
+    notes = Spans()
+    model = chat(server.route(error(500), plain()), callbacks=[notes]).with_retry(base=0, attempts=2)
+    world.call(model)
+    pieces = chat(server.route(error(500), sse(wire("a", "b"))), callbacks=[notes]).with_retry(base=0, attempts=2)
+    assert world.read(pieces).texts == ["a", "b"]
+    plain_span, stream_span = (s.context.span_id for s in exported.spans)
+    inside = [(what, span) for what, span in notes.found if what != "start"]
+    assert inside == [("retry", plain_span), ("retry", stream_span), ("token", stream_span), ("token", stream_span)]
+    assert not get_current_span().get_span_context().is_valid
+
+
+def test_who_reads_a_stream_is_outside_its_span(server: Server, exported: Exported, caplog: Any) -> None:
+    from opentelemetry.trace import get_current_span
+
+    exported.on()
+    model = chat(server.route(sse(wire("a", "b", "c"))))
+    tracer = exported.tracers.get_tracer("test")
+    with tracer.start_as_current_span("mine") as mine:
+        for _ in model.stream("hi"):
+            assert get_current_span() is mine
+
+    async def elsewhere() -> None:
+        stream = model.astream("hi")
+        with tracer.start_as_current_span("first") as first:
+            await anext(stream)
+            assert get_current_span() is first
+        await asyncio.create_task(anext(stream))  # another context
+        assert not get_current_span().get_span_context().is_valid
+        await asyncio.create_task(stream.aclose())
+
+    asyncio.run(elsewhere())
+    left = model.stream("hi")
+    next(left)
+    thread = threading.Thread(target=left.close)
+    thread.start()
+    thread.join()
+    assert not get_current_span().get_span_context().is_valid
+    assert [s.name for s in exported.spans].count(f"chat {model.model}") == 3
+    assert caplog.records == []

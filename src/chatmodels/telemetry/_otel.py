@@ -1,8 +1,8 @@
 """OpenTelemetry: a span, four metrics and an event for each call, and a span for each tool run, by the GenAI semantic conventions.
 
 The names are those of their newest release, 1.41 (checked 2026-11; what has been renamed in their repository since is in no release
-yet). A span covers a call with all its retries, and its parent is what was current where the call was made. A tool runs within its
-span. Content is written only where it was asked for.
+yet). A span covers a call with all its retries; its parent is what was current where the call was made, and it is the current one of
+what the call does. A tool runs within its span. Content is written only where it was asked for.
 """
 
 from __future__ import annotations
@@ -75,6 +75,19 @@ class OTel:
         self._count(seen, failure)
         self._event(seen, {**facts, **failure}, span)
         span.end()
+
+    def enter(self, seen: Seen) -> None:
+        """Make the span the current one: what instruments the HTTP client, or runs in a handler, is in it."""
+        span, before = seen.of[id(self)], self.context.get_current()
+        seen.of[id(self), "before"] = before
+        self.context.attach(self.trace.set_span_in_context(span, before))
+
+    def leave(self, seen: Seen) -> None:
+        """Make the one before it current again. Without the token, which another context (a task that ends a stream that was begun
+        elsewhere) would refuse."""
+        before = seen.of.pop((id(self), "before"), None)
+        if before is not None and self.trace.get_current_span() is seen.of[id(self)]:
+            self.context.attach(before)
 
     def begin_tool(self, seen: ToolSeen) -> None:
         """Start the span, and make it the current one: what the tool does is in it."""

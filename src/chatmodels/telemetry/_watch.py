@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Protocol
 
 from .._call import Call
 from .._events import Event, ReasoningDelta, TextDelta, ToolCallDelta
-from .._flow import Flow
+from .._flow import Deliver, Flow
 from .._layers import TELEMETRY, Inner, InnerStream, Layer, everywhere, relayed
 from .._messages import AIMessage
 from .._plan import Plan, Streaming
@@ -54,7 +54,7 @@ class Seen:
         self.last: float | None = None
         self.gaps: list[float] = []
         self.ended: float | None = None
-        self.of: dict[int, Any] = {}
+        self.of: dict[Any, Any] = {}
         self.began = time.perf_counter()
 
     @property
@@ -92,6 +92,19 @@ class Observer(Protocol):
         """It has ended: with an answer, an error, or because it was left."""
 
 
+class CurrentObserver(Observer, Protocol):
+    """Is told, too, when what a call does (its requests, waits, handlers) begins and ends to run, in the context in which it runs.
+
+    Of a stream that is between every two pieces that are given out: the caller's own code is outside.
+    """
+
+    def enter(self, seen: Seen) -> None:
+        """The call goes on."""
+
+    def leave(self, seen: Seen) -> None:
+        """It rests, or has ended."""
+
+
 class ToolObserver(Observer, Protocol):
     """Is told of every tool that `run_tools` and `stream_tools` run, too, in the context in which it runs."""
 
@@ -109,10 +122,13 @@ class Watch(Layer):
 
     def __init__(self) -> None:
         self.observers: tuple[Observer, ...] = ()
+        self.around: tuple[Observer, ...] = ()  # of them: those with `enter` and `leave`
 
     def call(self, plan: Plan, call: Call, inner: Inner) -> Flow[AIMessage]:
         seen, those = Seen(plan, call, False), self.observers
+        around = self.around
         tell(those, "begin", seen)
+        tell(around, "enter", seen)
         try:
             seen.message = yield from inner(plan, call)
         except Exception as error:
@@ -122,6 +138,7 @@ class Watch(Layer):
             seen.left = True
             raise
         finally:
+            tell(around, "leave", seen)
             _end(those, seen)
         return seen.message
 
@@ -129,7 +146,8 @@ class Watch(Layer):
         seen, those = Seen(plan, call, True), self.observers
         tell(those, "begin", seen)
         try:
-            yield from relayed(inner(plan, call, state), seen.take)
+            flow = relayed(inner(plan, call, state), seen.take)
+            yield from _entered(flow, self.around, seen) if self.around else flow
             seen.left = state.left
         except Exception as error:
             seen.error = error
@@ -140,6 +158,30 @@ class Watch(Layer):
         finally:
             seen.message = state.message()
             _end(those, seen)
+
+
+def _entered(flow: Flow[None], those: tuple[Observer, ...], seen: Seen) -> Flow[None]:
+    """The stream's flow as it is; what it does is inside, and whoever takes its events is not."""
+    try:
+        effect = next(flow)
+        while True:
+            inside = not isinstance(effect, Deliver)
+            if inside:
+                tell(those, "enter", seen)
+            value: Any = None
+            failure: Exception | None = None
+            try:
+                value = yield effect
+            except Exception as error:
+                failure = error
+            finally:
+                if inside:
+                    tell(those, "leave", seen)
+            effect = flow.send(value) if failure is None else flow.throw(failure)
+    except StopIteration:
+        return
+    finally:
+        flow.close()
 
 
 def _end(those: tuple[Observer, ...], seen: Seen) -> None:
@@ -154,5 +196,6 @@ def watch(observer: Observer, *, on: bool = True) -> None:
     """Show every call of this process to the observer, from now on; `on=False` stops it (an equal one is taken away)."""
     others = tuple(o for o in _watch.observers if o != observer)
     _watch.observers = (*others, observer) if on else others
+    _watch.around = tuple(o for o in _watch.observers if hasattr(o, "enter"))
     observers[:] = [o for o in _watch.observers if hasattr(o, "begin_tool")]
     everywhere(TELEMETRY, _watch if _watch.observers else None)
