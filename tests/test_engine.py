@@ -534,7 +534,14 @@ def script(text: str) -> subprocess.CompletedProcess[str]:
             return json.loads(pieces.get(timeout=60))["usage"]["completion_tokens"]
     """
     code = textwrap.dedent(common) + textwrap.dedent(text)
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=False)
+    command = [
+        sys.executable,
+        "-W",
+        "ignore::DeprecationWarning",
+        "-c",
+        code,
+    ]  # Python 3.12 warns of each fork beside threads
+    return subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
 
 
 def test_the_end_of_a_process_while_generating() -> None:

@@ -182,7 +182,7 @@ def test_nobody_waits_past_a_deadline_and_the_hopeless_not_at_all(calls: Any, de
     for number, at, _ in played.inside:
         assert at - arrivals[number] < deadline
     for number, failed, at in played.refused:
-        assert at == arrivals[number], "rates are known: it is said at once"
+        assert at == pytest.approx(arrivals[number]), "rates are known: it is said at once"
         assert failed.retry_after is not None
         assert failed.retry_after >= deadline
 
