@@ -520,3 +520,10 @@ def test_a_function_that_gives_no_key(server: Server, given: Any, said: str) -> 
 def test_a_function_where_a_key_is_exchanged_is_refused() -> None:
     with pytest.raises(UsageError, match="watsonx takes no function as api_key"):
         ChatWatsonx("m", api_key=lambda: "k", region="eu-de", project_id="p")
+
+
+def test_an_azure_token_provider_may_be_async(server: Server, world: World) -> None:
+    route = server.route(plain())
+    model = AzureChatOpenAI("d", base_url=route.url, azure_ad_token_provider=from_a_service)
+    assert world.call(model).text
+    assert route.requests[0].headers["authorization"] == f"Bearer {SECRET}"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pickle
+import re
+from typing import Any
 
 import pytest
 
 from chatmodels import ChatModel, ChatOpenAI, NotFoundError, UsageError
+from chatmodels._names_elsewhere import METHODS, OPTIONS
 
-from .servers import Server, error
+from .servers import Server, error, plain
 
 GONE = error(404, "The model `gpt-4o-mini` has been deprecated", code="model_not_found")
 
@@ -74,3 +77,68 @@ def test_a_model_that_was_named_is_the_users_own(server: Server) -> None:
         with pytest.raises(NotFoundError) as caught:
             model("hi")
         assert "was named" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"api_base": "http://h/v1"}, "base_url="),
+        ({"num_retries": 3}, "max_retries="),
+        ({"fallbacks": ["gpt-4o"]}, "with_fallback"),
+        ({"model_provider": "openai"}, "provider:model"),
+        ({"tools": []}, "with_tools"),
+        ({"response_model": dict}, "with_output"),
+        ({"system": "Be brief."}, "SystemMessage"),
+    ],
+)
+def test_an_option_of_another_library_is_not_sent_but_answered(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said) as caught:
+        ChatOpenAI("gpt-4o", api_key="k", **given)
+    assert caught.value.argument == next(iter(given))
+
+
+def test_another_model_for_one_call_is_with_model(server: Server) -> None:
+    route = server.route(plain())
+    chat = ChatOpenAI("gpt-4o", api_key="k", base_url=route.url)
+    with pytest.raises(UsageError, match="with_model"):
+        chat("hi", model="gpt-4o-mini")  # type: ignore[call-arg]
+    assert chat("hi", extra_body={"system": "meant so"}).text
+    assert route.requests[0].json["system"] == "meant so"
+
+
+def test_what_changed_nothing_in_2023_is_not_sent(server: Server) -> None:
+    route = server.route(plain())
+    with pytest.warns(UserWarning, match="'verbose' has no effect here"):
+        chat = ChatOpenAI("gpt-4o", api_key="k", base_url=route.url, verbose=True)  # type: ignore[call-arg]
+    chat("hi")
+    assert "verbose" not in route.requests[0].json
+
+
+def test_a_method_of_another_library_names_ours() -> None:
+    chat = ChatOpenAI("gpt-4o", api_key="k")
+    with pytest.raises(AttributeError, match="with_fallback"):
+        chat.with_fallbacks  # noqa: B018
+    with pytest.raises(AttributeError, match=r"no attribute 'strem'") as caught:
+        chat.strem  # noqa: B018
+    assert (caught.value.name, caught.value.obj) == (
+        "strem",
+        chat,
+    )  # so that a traceback says "Did you mean: 'stream'?"
+
+
+def test_every_method_that_a_hint_names_is_there() -> None:
+    chat = ChatOpenAI("gpt-4o", api_key="k")
+    said = " ".join((*METHODS.values(), *OPTIONS.values()))
+    named = set(re.findall(r"model\.(\w+)\(", said))
+    assert len(named) > 10
+    assert not [name for name in named if not hasattr(chat, name)]
+    assert not [name for name in METHODS if hasattr(chat, name)]
+
+
+def test_structured_output_as_langchain_has_it() -> None:
+    chat = ChatOpenAI("gpt-4o", api_key="k")
+    assert chat.with_structured_output(dict, method="function_calling").output.name
+    with pytest.raises(UsageError, match=r"\.typed\("):
+        chat.with_structured_output(dict, include_raw=True)
+    with pytest.raises(UsageError, match="method is"):
+        chat.with_structured_output(dict, method="magic")

@@ -76,12 +76,18 @@ class AskedKey:
     `auth` is the row's: "bearer" or "header:NAME". `asource` is the function for the async world, where there is one.
     """
 
-    __slots__ = ("_asource", "_auth", "_provider", "_seen", "_source")
+    __slots__ = ("_argument", "_asource", "_auth", "_provider", "_seen", "_source")
 
     def __init__(
-        self, provider: str, auth: str, source: Callable[[], object], asource: Callable[[], object] | None = None
+        self,
+        provider: str,
+        auth: str,
+        source: Callable[[], object],
+        asource: Callable[[], object] | None = None,
+        argument: str = "api_key",
     ) -> None:
-        self._provider, self._auth, self._source, self._asource = provider, auth, source, asource
+        self._provider, self._auth, self._argument = provider, auth, argument
+        self._source, self._asource = source, asource
         self._seen: tuple[str, ...] = ()
 
     def __call__(self, request: HTTPRequest) -> Flow[dict[str, str]]:
@@ -98,8 +104,8 @@ class AskedKey:
                 else type(found).__name__
             )
             raise UsageError(
-                f"api_key: the function that gives the key of {self._provider} gave {said}; it gives a str",
-                argument="api_key",
+                f"{self._argument}: the function that gives the key of {self._provider} gave {said}; it gives a str",
+                argument=self._argument,
             )
         if key not in self._seen:
             self._seen = (key, *self._seen[:3])

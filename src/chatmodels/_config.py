@@ -191,7 +191,7 @@ def transport_of(config: Config, row: Provider) -> Any:
 def _authorise(config: Config, row: Provider, key: Secret | None, base_url: str, headers: dict[str, str]) -> Any:
     """How requests without a fixed key are authorised, by the row's `keyless` or `exchange`; None: the key is in the headers."""
     if config.key_source is not None:
-        return _asked_key(config.key_source, row)
+        return _asked_key(config.key_source, row.name, row.auth)
     if not (row.exchange if key is not None else row.keyless):
         return None
     from . import _credentials
@@ -204,21 +204,24 @@ def _authorise(config: Config, row: Provider, key: Secret | None, base_url: str,
         return _credentials.signature(config.provider_options, base_url, headers)
     if row.keyless == "google":
         return _credentials.google_token()
-    return _credentials.azure_token(config.provider_options.get("azure_ad_token_provider"))
+    provider = config.provider_options.get("azure_ad_token_provider")
+    if provider is not None:
+        return _asked_key(provider, row.name, "bearer", "azure_ad_token_provider")
+    return _credentials.azure_token()
 
 
-def _asked_key(source: Callable[[], Any], row: Provider) -> AskedKey:
+def _asked_key(source: Callable[[], Any], name: str, auth: str, argument: str = "api_key") -> AskedKey:
     from inspect import iscoroutinefunction
 
     if not (iscoroutinefunction(source) or iscoroutinefunction(getattr(source, "__call__", None))):  # noqa: B004
-        return AskedKey(row.name, row.auth, source)
+        return AskedKey(name, auth, source, argument=argument)
 
     def waited() -> object:
         from ._portal import portal
 
         return portal().run(source())
 
-    return AskedKey(row.name, row.auth, waited, source)
+    return AskedKey(name, auth, waited, source, argument)
 
 
 def plan_of(config: Config, budget: Budget) -> Plan:

@@ -109,10 +109,8 @@ def _google_source() -> TokenSource:
     return fetch
 
 
-def azure_token(provider: Callable[[], str] | None) -> Token:
-    """A token for Azure OpenAI: from the given callable, else AZURE_OPENAI_AD_TOKEN, else azure-identity's default."""
-    if provider is not None:
-        return Token(lambda: (provider(), 0.0))  # the callable caches by itself: it is asked each time
+def azure_token() -> Token:
+    """A token for Azure OpenAI: AZURE_OPENAI_AD_TOKEN, else azure-identity's default."""
     given = os.environ.get("AZURE_OPENAI_AD_TOKEN")
     return Token(lambda: (given, None)) if given else Token(_azure_source())
 

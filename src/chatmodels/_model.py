@@ -116,7 +116,12 @@ class ChatModel(ManyCalls, ToolCalls, Variations, Policies, Counting, OldNames, 
     def __getattr__(self, name: str) -> Any:
         if name in SETTINGS:
             return getattr(self._config.settings, name)
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        from ._names_elsewhere import METHODS
+
+        text = f"{type(self).__name__!r} object has no attribute {name!r}"
+        if name in METHODS:
+            raise AttributeError(f"{text}: {METHODS[name]}")
+        raise AttributeError(text, name=name, obj=self)
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"a model is immutable: use model.with_settings({name}=...), which gives a new one")

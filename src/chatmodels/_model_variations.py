@@ -86,8 +86,26 @@ class Variations:
 
         return OutputModel(cast("ChatModel", self), Output.of(output, name=name, strict=strict), attempts)
 
-    def with_structured_output(self, schema: Any, **options: Any) -> OutputModel[Any]:
-        """`with_output` under its other name."""
+    def with_structured_output(
+        self, schema: Any, *, method: str | None = None, include_raw: bool = False, **options: Any
+    ) -> OutputModel[Any]:
+        """`with_output` under its other name.
+
+        `method` ("json_schema", "function_calling", "json_mode") changes nothing: the provider's own way is taken. For
+        `include_raw` there is `with_output(T).typed(...)`, which gives the value and its message.
+        """
+        if method not in (None, "json_schema", "function_calling", "json_mode"):
+            raise UsageError(
+                f"method is 'json_schema', 'function_calling' or 'json_mode', not {method!r}; the provider's own way is "
+                "taken whichever it is",
+                argument="method",
+            )
+        if include_raw:
+            raise UsageError(
+                "include_raw: call model.with_output(T).typed(...), which gives .value and .message; what does not fit "
+                "is an OutputError with .message",
+                argument="include_raw",
+            )
         return self.with_output(schema, **options)
 
     def bind_tools(self, tools: Sequence[Any], *, tool_choice: Any = None, **settings: Any) -> Self:

@@ -21,6 +21,7 @@ from ._checks import MOST_SECONDS, number, whole
 from ._errors import UsageError
 from ._flow import Timeouts
 from ._json import is_object, is_sequence
+from ._names_elsewhere import OPTIONS, WITHOUT_EFFECT
 from ._retry import Retry
 from ._secret import hidden
 
@@ -142,15 +143,7 @@ def settings_of(given: Mapping[str, Any], base: Settings | None = None, *, where
                 _take_extra(extra, value, name)
         elif name in SETTINGS:
             fields[name] = _checked(name, value)
-        elif name in POLICIES or name in _OF_THE_MODEL:
-            raise UsageError(f"{name} is no setting of a call: {_OF_THE_MODEL.get(name, _GIVE)}", argument=name)
-        else:
-            warnings.warn(
-                f"{name!r} is not a setting that chatmodels knows; it is sent in the request's body as it is "
-                "(give it in extra_body={...} to say that you mean it)",
-                UserWarning,
-                stacklevel=_levels_to_the_caller(),
-            )
+        elif _is_sent(name):
             extra[name] = value
     for name in extra:
         if fields.get(name) is not None:
@@ -161,6 +154,26 @@ def settings_of(given: Mapping[str, Any], base: Settings | None = None, *, where
     if base is None:
         return Settings(**fields)
     return msgspec.structs.replace(base, **fields) if fields else base
+
+
+def _is_sent(name: str) -> bool:
+    """Does a field that is no setting go into the body?"""
+    if name in POLICIES or name in _OF_THE_MODEL:
+        raise UsageError(f"{name} is no setting of a call: {_OF_THE_MODEL.get(name, _GIVE)}", argument=name)
+    if name in OPTIONS:
+        raise UsageError(f"{name} is no setting here: {OPTIONS[name]}", argument=name)
+    if name in WITHOUT_EFFECT:
+        _warn(f"{name!r} has no effect here, and is not sent; {WITHOUT_EFFECT[name]}")
+        return False
+    _warn(
+        f"{name!r} is not a setting that chatmodels knows; it is sent in the request's body as it is "
+        "(give it in extra_body={...} to say that you mean it)"
+    )
+    return True
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, UserWarning, stacklevel=_levels_to_the_caller())
 
 
 def _levels_to_the_caller() -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack
 from urllib.parse import urlsplit
 
@@ -113,7 +113,7 @@ class AzureChatOpenAI(ChatModel):
         azure_deployment: str | None = None,
         api_version: str | None = None,
         azure_ad_token: str | None = None,
-        azure_ad_token_provider: Callable[[], str] | None = None,
+        azure_ad_token_provider: Callable[[], str | Awaitable[str]] | None = None,
         **options: Unpack[AzureOptions],
     ) -> None:
         given: dict[str, Any] = dict(options)
