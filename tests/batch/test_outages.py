@@ -16,6 +16,8 @@ from chatmodels.cli import main
 from ..conftest import chat
 from ..servers import Exchange, Script, Server, error, plain, unanswering_port
 
+pytestmark = pytest.mark.clock
+
 ITEMS = [f"item {i}" for i in range(40)]
 
 

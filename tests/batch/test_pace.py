@@ -15,6 +15,8 @@ from chatmodels.batch._pace import LONGEST, Pace
 from ..conftest import chat
 from ..servers import Exchange, Server, answer, error, plain
 
+pytestmark = pytest.mark.clock
+
 
 class Limited:
     """So many calls (or tokens, 13 for each call) in `seconds`: as a bucket that fills evenly, or in windows of fixed times."""

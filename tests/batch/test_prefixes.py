@@ -23,6 +23,8 @@ from chatmodels.batch._ready import ALONE, PATIENCE, Ready
 from ..conftest import chat
 from ..servers import Exchange, Server, answer, plain
 
+pytestmark = pytest.mark.clock
+
 
 class PromptCache:
     """A provider that caches what messages begin with, in pieces of 128 tokens from 1,024 on, once it has begun to answer; it has

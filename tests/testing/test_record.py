@@ -18,6 +18,8 @@ from chatmodels.testing import ChatScripted, NotRecorded, cassette, record, repl
 from ..conftest import World, chat
 from ..servers import Route, Server, chunked, either, error, events, plain, raw, silent, sse
 
+pytestmark = pytest.mark.clock
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:

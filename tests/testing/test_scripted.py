@@ -31,6 +31,8 @@ from chatmodels.testing import CUT, ChatFunction, ChatScripted, FakeListChatMode
 
 from ..conftest import World
 
+pytestmark = pytest.mark.clock
+
 
 def test_in_order_and_then_an_error_that_says_so(world: World) -> None:
     chat = ChatScripted(["one", AIMessage("two", finish_reason="length", usage=Usage(input_tokens=1, output_tokens=2))])
