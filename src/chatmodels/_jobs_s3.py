@@ -103,7 +103,7 @@ def s3_error(where: Location, response: HTTPResponse) -> ProviderError:
     return make_error(
         "bedrock",
         f"S3, {where}: {told.get('Message') or 'no message'}" + (f" ({code})" if code else ""),
-        status=response.status,
+        status=max(400, response.status),  # a bucket in another region is answered with 301: the request was wrong
         code=code,
         body=response.body.decode("utf-8", "replace"),
         headers={"x-request-id": told["RequestId"], **response.headers} if "RequestId" in told else response.headers,

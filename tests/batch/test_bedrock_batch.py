@@ -243,6 +243,11 @@ def test_a_full_queue_is_waited_for_and_a_refusal_is_of_no_item(bedrock: Bedrock
     summary = run(bedrock, 100, tmp_path / "p")
     assert (summary.stopped, summary.failed) == ("fatal", 0)
     assert "s3://my-bucket/some/folder" in str(summary.reason)
+    moved = "<Error><Code>PermanentRedirect</Code><Message>The bucket is elsewhere.</Message></Error>"
+    bedrock.before = lambda step, exchange: (301, moved) if step == "upload" else None
+    summary = run(bedrock, 100, tmp_path / "p")
+    assert (summary.stopped, summary.failed) == ("fatal", 0)
+    assert "The bucket is elsewhere. (PermanentRedirect)" in str(summary.reason)
     bedrock.before = lambda step, exchange: None
     assert run(bedrock, 100, tmp_path / "p").done == 100
 
