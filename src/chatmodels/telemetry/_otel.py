@@ -1,8 +1,8 @@
 """OpenTelemetry: a span, four metrics and an event for each call, and a span for each tool run, by the GenAI semantic conventions.
 
 The names are those of their newest release, 1.41 (checked 2026-11; what has been renamed in their repository since is in no release
-yet). A span covers a call with all its retries; its parent is what was current where the call was made, and it is the current one of
-what the call does. A tool runs within its span. Content is written only where it was asked for.
+yet). A span covers a call with all its retries; its parent is what was current where the call was made, and it is the current one
+of what the call does. A tool runs within its span. Content is written only where it was asked for.
 """
 
 from __future__ import annotations
