@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from chatmodels import AIMessage, RateLimitError, Usage
+from chatmodels import AIMessage, Image, RateLimitError, Usage, UsageError
 from chatmodels._call import Call, HTTPRequest, HTTPResponse
 from chatmodels._errors import IncompleteStream, OverloadedError, ProviderError
 from chatmodels._events import End, Event, TextDelta
@@ -164,14 +164,18 @@ class Plain:
     provider = "plain"
 
     def encode(self, call: Call) -> HTTPRequest:
-        return HTTPRequest(
-            path="/p", body=json.dumps({"ask": [m.text for m in call.messages]}).encode(), stream=call.stream
-        )
+        if call.tools or call.output or any(isinstance(p, Image) for m in call.messages for p in m.parts):
+            raise UsageError("text alone", argument="messages")
+        given = {n: v for n in call.settings.__struct_fields__ if (v := getattr(call.settings, n)) is not None}
+        body = {"ask": [m.text for m in call.messages], "model": call.model, **given}
+        return HTTPRequest(path="/p", body=json.dumps(body).encode(), stream=call.stream)
 
     def decode(self, response: HTTPResponse) -> AIMessage:
         from chatmodels._messages import with_body
 
         said = json.loads(response.body)
+        if not isinstance(said, dict) or not isinstance(said.get("t"), str):
+            raise ValueError("no text t")
         return with_body(AIMessage(said["t"], finish_reason="stop"), response.body)
 
     def decode_error(self, response: HTTPResponse) -> ProviderError:
@@ -192,9 +196,11 @@ class PlainStream:
 
     def feed(self, data: bytes) -> list[Event]:
         *lines, self.rest = (self.rest + data).split(b"\n")
-        return [event for line in lines for event in self.line(json.loads(line))]
+        return [event for line in lines if line.strip() for event in self.line(json.loads(line))]
 
     def line(self, said: dict[str, Any]) -> list[Event]:
+        if not isinstance(said, dict):
+            raise ValueError("no object")
         self.ended = said.get("end", False)
         found: list[Event] = [TextDelta(said["t"])] if said.get("t") else []
         return [*found, End(finish_reason="stop")] if self.ended else found

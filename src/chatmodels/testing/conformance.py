@@ -30,6 +30,8 @@ from ._conform_dialect import (
     check_unknown,
 )
 from ._conform_provider import check_address, check_environment, check_row, check_secrets
+from ._conform_said import check_said
+from ._conform_wire import check_line_ends, check_no_answer, check_no_stream, check_side_by_side, check_words
 
 __all__ = [
     "CALLS",
@@ -49,6 +51,11 @@ _SAMPLE_CHECKS: tuple[Callable[[Any, Sample], None], ...] = (
     check_cuts,
     check_unknown,
     check_sent_back,
+    check_words,
+    check_no_answer,
+    check_no_stream,
+    check_side_by_side,
+    check_line_ends,
 )
 
 
@@ -75,6 +82,7 @@ def check_dialect(
         check_in_band(dialect, error)
     for call in calls:
         check_call(dialect, call)
+    check_said(dialect)
 
 
 class DialectConformance:
@@ -136,6 +144,22 @@ class DialectConformance:
     def test_encoding(self) -> None:
         for call in self.calls():
             check_call(self.dialect(), call)
+
+    def test_nothing_that_is_asked_for_is_lost(self) -> None:
+        check_said(self.dialect())
+
+    def test_the_words_of_an_answer(self) -> None:
+        self._each(check_words)
+
+    def test_bytes_that_are_no_answer(self) -> None:
+        self._each(check_no_answer)
+        self._each(check_no_stream)
+
+    def test_streams_side_by_side(self) -> None:
+        self._each(check_side_by_side)
+
+    def test_other_line_ends(self) -> None:
+        self._each(check_line_ends)
 
 
 def check_provider(row: Provider, **options: Any) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 
-from chatmodels import AIMessage
+from chatmodels import AIMessage, Text, UsageError
 from chatmodels._call import Call, HTTPRequest, HTTPResponse
 from chatmodels._errors import IncompleteStream, ProviderError
 from chatmodels._events import Event
@@ -24,14 +24,22 @@ class SampleDialect:
         self.provider = provider
 
     def encode(self, call: Call) -> HTTPRequest:
+        if call.tools or call.output or any(not isinstance(p, Text) for m in call.messages for p in m.parts):
+            raise UsageError("sample takes text alone: no tools, files or typed answers", argument="messages")
         text = "\n".join(m.text for m in call.messages)
+        given = [n for n in call.settings.__struct_fields__ if getattr(call.settings, n) is not None]
         return HTTPRequest(
-            path="/ask", body=json.dumps({"ask": text, "model": call.model}).encode(), stream=call.stream
+            path="/ask",
+            body=json.dumps({"ask": text, "model": call.model}).encode(),
+            stream=call.stream,
+            warnings=tuple(f"sample does not take {name}: not sent" for name in given),
         )
 
     def decode(self, response: HTTPResponse) -> AIMessage:
-        said = json.loads(response.body)["said"]
-        return with_body(AIMessage(said, finish_reason="stop", provider=self.provider), response.body)
+        wire = json.loads(response.body)
+        if not isinstance(wire, dict) or not isinstance(wire.get("said"), str):
+            raise ValueError("the answer has no text 'said'")
+        return with_body(AIMessage(wire["said"], finish_reason="stop", provider=self.provider), response.body)
 
     def decode_error(self, response: HTTPResponse) -> ProviderError:
         return http_error(self.provider, response)
