@@ -54,10 +54,10 @@ def test_an_outage_that_ends_in_time_is_waited_out(server: Server) -> None:
 
 def test_at_the_start_it_stops_sooner() -> None:
     model = ChatOpenAI(model="gpt-4o-mini", openai_api_key="k", base_url="http://127.0.0.1:9/v1")
-    summary = one(model, patience=1.0)
+    summary = one(model, patience=5.0)
     assert (summary.stopped, summary.done, summary.failed) == ("outage", 0, 0)
     assert "nothing was answered yet" in summary.reason
-    assert summary.seconds < 0.9
+    assert summary.seconds < 4
 
 
 def test_a_network_that_swallows_everything_is_an_outage_too() -> None:

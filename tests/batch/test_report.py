@@ -101,3 +101,11 @@ def test_words() -> None:
         "0.4 ms", "57.9 ms", "1 s", "3.22 s", "100 s", "8 min", "3 h 20 min",
     ]  # fmt: skip
     assert [whole(v) for v in (1.5, 12.4, 1234567)] == ["1.5", "12", "1,234,567"]
+
+
+def test_each_class_of_error_has_an_example(server: Server, tmp_path: Path) -> None:
+    items = [*({"id": n} for n in range(40)), "a"]
+    run_batch(chat(server.route(error(400, "so it is"))), items, report=tmp_path / "r.html")
+    page = (tmp_path / "r.html").read_text()
+    assert re.search(r"BadRequestError</td><td class=n>1</td>.*?so it is", page)
+    assert "Batch of 41 items" in page

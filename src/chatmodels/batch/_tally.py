@@ -170,7 +170,7 @@ class Tally:
         self.failed += 1
         kind = "" if record.error is None else record.error.type
         self.errors[kind] = self.errors.get(kind, 0) + 1
-        if len(self.failures) < KEPT:
+        if len(self.failures) < KEPT or self.errors[kind] == 1:  # one of each class at least
             self.failures.append(record)
 
     def _spent(self, usage: Usage, reused: bool) -> None:
