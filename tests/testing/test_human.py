@@ -172,3 +172,11 @@ def test_a_call_that_is_given_up_leaves_the_terminal(monkeypatch: pytest.MonkeyP
         said = asyncio.run(chat.ainvoke("Are you there?")).text
     assert took < 4
     assert said == "Ja,\nich höre."
+
+
+def test_what_a_terminal_would_obey_is_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("ok\n\n"))
+    assert ChatHuman()("clear \x1b[2J\x07 or\roverwrite\tthis\nGrüße 👋").text == "ok"
+    assert "  clear \\x1b[2J\\x07 or\\x0doverwrite\tthis\n  Grüße 👋\n" in capsys.readouterr().out

@@ -20,6 +20,9 @@ from ._scripted import ChatScripted, _script
 
 START, END = "======= start of message =======", "======= end of message ======="
 
+#: What a terminal would obey, in place of which its code is shown: a message may come from anywhere.
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+
 #: How soon it is seen that a call was given up, in seconds.
 _STEP = 0.1
 
@@ -88,7 +91,7 @@ def print_messages(messages: Sequence[Message]) -> None:
 def shown(messages: Sequence[Message]) -> str:
     """The messages in a form like YAML, between the lines that 2023 had."""
     blocks = ["\n".join(_lines(message)) for message in messages]
-    return f"\n{START}\n\n" + "\n\n".join(blocks) + f"\n\n{END}\n"
+    return f"\n{START}\n\n" + "\n\n".join(blocks).translate(_CONTROLS) + f"\n\n{END}\n"
 
 
 def _lines(message: Message) -> list[str]:
