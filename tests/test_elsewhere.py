@@ -142,3 +142,48 @@ def test_structured_output_as_langchain_has_it() -> None:
         chat.with_structured_output(dict, include_raw=True)
     with pytest.raises(UsageError, match="method is"):
         chat.with_structured_output(dict, method="magic")
+
+
+# ---- keys and addresses as people paste them
+
+
+@pytest.mark.parametrize(
+    "name", ["aws_secret_access_key", "aws_session_token", "groq_api_key", "credentials", "password"]
+)
+def test_what_is_named_like_a_key_goes_into_no_body_and_no_repr(name: str) -> None:
+    options: dict[str, Any] = {name: "canary-key-123"}
+    with pytest.raises(UsageError, match="keys are never sent in a body") as caught:
+        ChatModel("bedrock:m", region="eu-west-3", **options)
+    assert caught.value.argument == name
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize("end", ["/chat/completions", "/chat/completions/", "/responses"])
+def test_an_address_with_the_path_of_a_call_is_answered_with_the_right_one(end: str) -> None:
+    with pytest.raises(UsageError, match=r"give 'https://h\.example/v1'$") as caught:
+        ChatOpenAI("m", api_key="k", base_url="https://h.example/v1" + end)
+    assert caught.value.argument == "base_url"
+
+
+def test_an_address_without_a_path_is_named_when_nothing_is_found_there(server: Server) -> None:
+    url = server.route(error(404, "Not Found")).url
+    bare = url[: url.index("/", len("http://"))]
+    chat = ChatOpenAI("m", api_key="k", base_url=url)
+    with pytest.raises(NotFoundError) as caught:
+        chat("hi")
+    assert "has no path" not in str(caught.value)
+    assert "has no path" in ChatOpenAI("m", api_key="k", base_url=bare)._plan().not_found
+    assert ChatModel("anthropic:m", api_key="k", base_url=bare)._plan().not_found == ""
+
+
+def test_an_azure_resource_behind_a_plain_gateway(server: Server) -> None:
+    route = server.route(plain())
+    chat = ChatModel("azure:d", api_key="k", azure_endpoint=route.url)
+    assert chat("hi").text
+    assert route.requests[0].path.endswith("/openai/v1/chat/completions")
+
+
+def test_a_server_of_ones_own_without_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with pytest.raises(UsageError, match="api_key='none'"):
+        ChatOpenAI("m", base_url="http://127.0.0.1:9/v1")

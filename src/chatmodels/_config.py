@@ -64,7 +64,8 @@ def base_url_of(config: Config, row: Provider) -> str:
         if not value:
             where = f", or set {row.env[name]}" if name in row.env else ""
             raise UsageError(f"{row.name} needs {name}=: give it to the model{where}", argument=name)
-        url = url.replace("{" + name + "}", _host(str(value)))
+        plain = str(value).startswith("http://")  # a gateway on one's own network
+        url = url.replace(("https://" if plain else "") + "{" + name + "}", _host(str(value)))
     if row.transport == "http":
         _check_url(url, row.name)
     return url
@@ -90,12 +91,22 @@ def _check_url(url: str, name: str) -> None:
             f"{name}: base_url holds a name or password, {_hidden(url)!r}: give it as headers={{'authorization': ...}}",
             argument="base_url",
         )
+    ends = next((end for end in _PATHS if parts.path.endswith(end)), None)
+    if ends is not None:
+        raise UsageError(
+            f"{name}: base_url goes up to what stands before {ends!r}, which is added to it: give {url.removesuffix(ends)!r}",
+            argument="base_url",
+        )
     if parts.query or parts.fragment:
         raise UsageError(
             f"{name}: base_url goes up to '/v1' or the like and has no '?' or '#': what stands behind would not be sent; "
             "an API version of Azure is api_version= of 'azure:...'",
             argument="base_url",
         )
+
+
+#: What people copy along with an address.
+_PATHS = ("/chat/completions", "/v1/messages", "/responses", "/v1/completions")
 
 
 def _hidden(url: str) -> str:
@@ -124,8 +135,9 @@ def key_of(config: Config, row: Provider) -> Secret | None:
     parameter = f"{row.name}_api_key" if row.name in _NAMED_KEYS else "api_key"
     where = f"set the environment variable {variable}, or pass {parameter}=" if variable else f"pass {parameter}="
     also = "" if parameter == "api_key" else " (or api_key=)"
+    keyless = "A server that wants no key takes any: api_key='none'. " if config.base_url else ""
     raise MissingKeyError(
-        f"no API key for {row.name}: {where}{also}. Without any key, ChatModel('local') runs here, and "
+        f"no API key for {row.name}: {where}{also}. {keyless}Without any key, ChatModel('local') runs here, and "
         "`chatmodels practice` stands in for providers.",
         argument=parameter,
         provider=row.name,
@@ -238,7 +250,26 @@ def plan_of(config: Config, budget: Budget) -> Plan:
         _authorise(config, row, key, base_url, headers),
     )
     layers, tries = sorted_layers(config.layers) if config.layers else ((), ())
-    unnamed = None if config.named else config.model
     return Plan(
-        dialect_of(config, row), target, config.retry, budget, config.handlers, config.streaming, layers, tries, unnamed
+        dialect_of(config, row),
+        target,
+        config.retry,
+        budget,
+        config.handlers,
+        config.streaming,
+        layers,
+        tries,
+        _not_found(config, row, base_url),
     )
+
+
+def _not_found(config: Config, row: Provider, base_url: str) -> str:
+    """What a 404 most likely means for this model. (Models end: who named none should know which one is not there.)"""
+    if not config.named:
+        return (
+            f" (no model was named: {config.model!r} is the default of chatmodels for {row.name}, which may have ended it "
+            f"since; name another: ChatModel('{row.name}:...') or model=...)"
+        )
+    if row.transport == "http" and not urlsplit(base_url).path and urlsplit(row.base_url).path == "/v1":
+        return f" (base_url {base_url!r} has no path: most servers of this format want one that ends in '/v1')"
+    return ""

@@ -156,12 +156,25 @@ def settings_of(given: Mapping[str, Any], base: Settings | None = None, *, where
     return msgspec.structs.replace(base, **fields) if fields else base
 
 
+#: How the names of keys end: what no body and no repr may hold.
+_KEYS = (
+    "api_key", "apikey", "access_key", "access_key_id", "secret_key", "secret", "session_token", "access_token", "ad_token",
+    "auth_token", "bearer_token", "password", "credentials",
+)  # fmt: skip
+
+
 def _is_sent(name: str) -> bool:
     """Does a field that is no setting go into the body?"""
     if name in POLICIES or name in _OF_THE_MODEL:
         raise UsageError(f"{name} is no setting of a call: {_OF_THE_MODEL.get(name, _GIVE)}", argument=name)
     if name in OPTIONS:
         raise UsageError(f"{name} is no setting here: {OPTIONS[name]}", argument=name)
+    if name.lower().endswith(_KEYS):
+        raise UsageError(
+            f"{name} is taken for a key, and keys are never sent in a body: give api_key=, or set the provider's variables "
+            "(for AWS: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give profile=)",
+            argument=name,
+        )
     if name in WITHOUT_EFFECT:
         _warn(f"{name!r} has no effect here, and is not sent; {WITHOUT_EFFECT[name]}")
         return False

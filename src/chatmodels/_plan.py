@@ -33,7 +33,7 @@ class Plan(msgspec.Struct, frozen=True):
     stream_calls: bool = False
     layers: tuple[Layer, ...] = ()
     tries: tuple[TryLayer, ...] = ()
-    unnamed: str | None = None  # the model, where it is the provider's default and not one that the user named
+    not_found: str = ""  # what may be the reason, where the provider knows no such model or address
 
 
 class Ledger:

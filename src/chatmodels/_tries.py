@@ -22,8 +22,8 @@ def failed(plan: Plan, ledger: Ledger, error: ChatModelError, usage: Usage | Non
     now: float = yield NOW
     yield from _read_retry_after(error)
     measure(plan, error, ledger)
-    if plan.unnamed is not None:
-        _say_default(plan.unnamed, ledger, error)
+    if plan.not_found and isinstance(error, NotFoundError):
+        error.text += plan.not_found
     ledger.note(now, error, usage)
     wait = yield from _wait(plan, ledger, error, now)
     if wait is None:
@@ -36,15 +36,6 @@ def failed(plan: Plan, ledger: Ledger, error: ChatModelError, usage: Usage | Non
     ledger.began = yield NOW
     if ledger.deadline is not None and ledger.began >= ledger.deadline:
         raise ledger.blame(error)
-
-
-def _say_default(default: str, ledger: Ledger, error: ChatModelError) -> None:
-    """Models end: who named none should know which one is not there, and how to name another."""
-    if isinstance(error, NotFoundError) and ledger.model == default:
-        error.text += (
-            f" (no model was named: {default!r} is the default of chatmodels for {ledger.provider}, which may have ended it "
-            f"since; name another: ChatModel('{ledger.provider}:...') or model=...)"
-        )
 
 
 def _read_retry_after(error: ChatModelError) -> Flow[None]:
