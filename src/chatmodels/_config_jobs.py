@@ -14,14 +14,16 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ._auth import AWSCredentials, Signature
+from ._call import Call
 from ._config import Config
 from ._credentials import aws_credentials, aws_region, signature
 from ._errors import MissingKeyError, UsageError
 from ._flow import Target
 from ._jobs import JobsAPI
 from ._jobs_apis import APIS, api_of
-from ._jobs_bedrock import BedrockJobs, Place
+from ._jobs_bedrock import BedrockJobs, Place, has_tools, no_tools, takes_tools
 from ._jobs_s3 import S3, S3Signature, location
+from ._messages import HumanMessage
 from ._plan import Plan
 
 #: Where the bucket and the role are read from when they are not given (LiteLLM's names for them).
@@ -41,14 +43,34 @@ def jobs_api(config: Config, plan: Plan, s3: Any = None, role_arn: Any = None, *
                 )
         return api_of(config.provider)
     _place(s3, role_arn, needed=submits)
+    if submits and not takes_tools(config.model) and _has_tools(config, plan):
+        raise no_tools()
     return _bedrock(config, plan, s3, role_arn)
 
 
-def has_jobs(config: Config, s3: Any = None, role_arn: Any = None) -> bool:
-    """Can jobs be submitted? At Bedrock only with a bucket and a role."""
+def has_jobs(config: Config, plan: Plan, s3: Any = None, role_arn: Any = None) -> bool:
+    """Can jobs be submitted? At Bedrock only with a bucket and a role, and not with each model's tools."""
     if config.provider == "bedrock":
-        return _place(s3, role_arn, needed=False) is not None
+        there = _place(s3, role_arn, needed=False) is not None
+        return there and (takes_tools(config.model) or not _has_tools(config, plan))
     return config.provider in APIS
+
+
+def _has_tools(config: Config, plan: Plan) -> bool:
+    """Do this model's calls have tools on the wire, its own or one that an output type is asked for with?"""
+    if not config.tools and config.output is None:
+        return False
+    return has_tools(
+        plan.dialect.encode(
+            Call(
+                model=config.model,
+                messages=(HumanMessage("any"),),
+                settings=config.settings,
+                tools=config.tools,
+                output=config.output,
+            )
+        ).body
+    )
 
 
 def _place(s3: Any, role_arn: Any, *, needed: bool) -> Place | None:

@@ -191,6 +191,23 @@ def _stamp(seconds: float) -> str:
 # ---- the requests
 
 
+def has_tools(body: bytes) -> bool:
+    """Does a body of Converse have tools? Looking for the name first spares the parsing of most."""
+    return b'"toolConfig"' in body and "toolConfig" in loads(body)
+
+
+def takes_tools(model: str) -> bool:
+    """Is there a way to hand tools to this model in a job?"""
+    return is_claude(model)
+
+
+def no_tools() -> UsageError:
+    return UsageError(
+        "Bedrock's batches take tools (and output types that need one) of Claude only: ask in real time, without via=",
+        argument="tools",
+    )
+
+
 def _bodies(plan: Plan, items: Sequence[Item]) -> tuple[str, dict[str, str], list[bytes]]:
     """(the job's type, the headers of its making, each item's `modelInput`). A job of Converse takes no tools (its records fail
     with 400): with them Claude is asked in its own format, and no other model can be."""
@@ -201,14 +218,10 @@ def _bodies(plan: Plan, items: Sequence[Item]) -> tuple[str, dict[str, str], lis
             "time",
             argument="inputs",
         )
-    # The name may stand in a text, too; looking for it first spares the parsing of most.
-    if not any(b'"toolConfig"' in body and "toolConfig" in loads(body) for body in calls.bodies):
+    if not any(map(has_tools, calls.bodies)):
         return "Converse", calls.headers, calls.bodies
-    if not is_claude(items[0].call.model):
-        raise UsageError(
-            "Bedrock's batches take tools (and output types that need one) of Claude only: ask in real time, without via=",
-            argument="tools",
-        )
+    if not takes_tools(items[0].call.model):
+        raise no_tools()
     return "InvokeModel", {}, [_claude_body(item.call) for item in items]
 
 

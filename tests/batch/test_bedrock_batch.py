@@ -189,8 +189,17 @@ def test_tools_go_to_claude_in_its_own_format(bedrock: BedrockServer) -> None:
     assert isinstance(found, AIMessage)
     assert [(c.name, c.args) for c in found.tool_calls] == [("tool", {"city": "Paris"})]
     assert (found.provider, found.usage and found.usage.input_tokens) == ("bedrock", 9)
+
+
+def test_tools_of_other_models_are_refused_before_anything_is_sent(bedrock: BedrockServer, tmp_path: Path) -> None:
+    nova = model(bedrock).with_tools(tool)
     with pytest.raises(UsageError, match="of Claude only"):
-        Jobs(model(bedrock).with_tools(tool), **PLACE).submit(["a"] * 100)
+        Jobs(nova, **PLACE).submit(["a"] * 100)
+    with pytest.raises(UsageError, match="of Claude only"):
+        run(bedrock, 100, tmp_path / "o", model=nova)
+    assert not bedrock.route.requests
+    summary = run(bedrock, 100, tmp_path / "o", model=nova, via="auto")
+    assert (summary.done, summary.jobs, bedrock.live.total()) == (100, 0, 100)
 
 
 def test_the_list_and_stopping(bedrock: BedrockServer) -> None:

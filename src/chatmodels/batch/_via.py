@@ -39,7 +39,7 @@ def via_of(
     if via is None:
         return None
     auto = via == "auto"
-    if auto and not under_way and not has_jobs(model._config, s3, role_arn):
+    if auto and not under_way and not has_jobs(model._config, model._own_plan(), s3, role_arn):
         return None
     api = _api(model, s3, role_arn)
     if auto and not under_way and not _pays(api, model, within, prices):
