@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import pickle
 import threading
 import time
@@ -10,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from chatmodels import ChatModel, DeadlineError, IncompleteStream, OverloadedError, UsageError
+from chatmodels import ChatModel, DeadlineError, IncompleteStream, OverloadedError, UsageError, track_usage
 from chatmodels._calls import call_flow
 from chatmodels._flow import Ask, Flow, Send
 from chatmodels._hedge import Hedge, Hold, Lane, Race, Runners, Watch
 from chatmodels.control import Limiter
 from chatmodels.control._race import RUNNERS
+from chatmodels.control._threads import begin
 
 from .conftest import World, chat
 from .servers import Server, either, error, event, events, plain, raw, silent, sse
@@ -243,10 +245,11 @@ def test_time_in_the_line_is_not_silence(name: str) -> None:
         yield Ask(time.sleep, (0.1,))
         return "it was its turn"
 
-    def must_not() -> Lane:
-        raise AssertionError("a second try helps nobody")
+    def make(number: int) -> Lane:
+        assert number == 0, "a second try helps nobody"
+        return Lane(waits(), Hold(), Watch(), streams=False)
 
-    race = Race(0.01, [lambda: Lane(waits(), Hold(), Watch(), streams=False), must_not])
+    race = Race(0.01, make, 2)
     if name == "sync":
         won = RUNNERS.race(race)
     else:
@@ -314,8 +317,8 @@ def test_each_further_try_has_what_is_left_of_the_time() -> None:
     play = Clocked(OK, OK, OK, takes=0)
 
     def race(given: Race) -> Lane:
-        for start in given.start:
-            lane = start()
+        for number in range(given.count):
+            lane = given.start(number)
             given.lanes.append(lane)
             lane.result = play.run(lane.flow)
             play.now += given.after
@@ -327,6 +330,42 @@ def test_each_further_try_has_what_is_left_of_the_time() -> None:
     message = play.run(call_flow(model._plan(), model._call("hi")))
     assert ends == [110, 110, 110]
     assert outcomes(message) == ["ok"] * 3
+
+
+def test_the_threads_of_calls_are_kept_for_the_next_ones(server: Server) -> None:
+    """Each call has its own context in them, and none is kept by them."""
+
+    def now() -> set[threading.Thread]:
+        return {t for t in threading.enumerate() if t.name == "chatmodels-hedge"}
+
+    model = chat(server.route(either("ok"))).with_hedge(after=60)
+    assert model("hi").text == "ok"
+    before = now()
+    assert before
+    for _ in range(20):
+        with track_usage() as usage:
+            assert model("hi").text == "ok"
+        assert usage.calls == 1
+    # One that has just answered may not be idle yet when the next call comes: a few are begun, not one for each call.
+    assert len(now() - before) < 10
+
+
+def test_any_number_of_further_tries_costs_nothing_before_they_begin(server: Server) -> None:
+    assert chat(server.route(either("ok"))).with_hedge(after=60, most=10**12)("hi").text == "ok"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_child_of_a_fork_begins_threads_of_its_own() -> None:
+    ended = threading.Event()
+    begin(ended.set)
+    assert ended.wait(60)
+    child = os.fork()
+    if not child:
+        alone = threading.Event()
+        begin(alone.set)
+        os._exit(0 if alone.wait(30) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_it_pickles_and_wrong_arguments() -> None:

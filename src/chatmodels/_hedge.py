@@ -5,8 +5,7 @@ Two flows at once need threads or tasks: the runners are handed in. A lane is on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import msgspec
@@ -106,11 +105,12 @@ class Watch(TryLayer):
 
 
 class Race:
-    """What the runners run: `start(n)` makes lane n; a new one after each `after` seconds in which no lane has anything."""
+    """What the runners run: `start(n)` makes lane n, of `count`; one more after each `after` seconds in which none has anything."""
 
-    def __init__(self, after: float, start: Sequence[Callable[[], Lane]]) -> None:
+    def __init__(self, after: float, start: Callable[[int], Lane], count: int) -> None:
         self.after = after
         self.start = start
+        self.count = count
         self.lanes: list[Lane] = []
 
     def abort(self) -> None:
@@ -121,7 +121,7 @@ class Race:
     @property
     def silence(self) -> float | None:
         """Seconds of silence after which to look whether another lane shall begin; None when none will."""
-        if len(self.lanes) >= len(self.start):
+        if len(self.lanes) >= self.count:
             return None
         return max(self.after, LOOK) if self.held else self.after
 
@@ -224,7 +224,7 @@ class Hedge(Layer):
             raise
 
     def _race(self, make: Callable[[int], Lane]) -> Race:
-        return Race(self.after, [partial(make, number) for number in range(self.most + 1)])
+        return Race(self.after, make, self.most + 1)
 
     def _turn(self, plan: Plan, call: Call, number: int) -> tuple[Watch, Plan, Call]:
         watch = Watch()

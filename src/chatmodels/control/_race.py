@@ -9,6 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 from contextvars import copy_context
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -17,6 +18,7 @@ from .._call import HTTPResponse
 from .._drive import _ASYNC, _AT_ONCE, _SYNC
 from .._flow import Deliver, Open, Send, Sleep
 from .._hedge import Lane, Race, Runners
+from ._threads import begin
 
 #: How long the winner waits for a loser to be gone, in seconds.
 PARTING = 0.25
@@ -32,17 +34,17 @@ class Cancelled(BaseException):
 def race(given: Race) -> Lane:
     """Run the lanes in threads, a new one after each silence."""
     ended: queue.SimpleQueue[Lane] = queue.SimpleQueue()
-    threads: list[threading.Thread] = []
+    gone: list[threading.Event] = []
     won: Lane | None = None
     try:
-        _begin(given, ended, threads)
+        _begin(given, ended, gone)
         failed = 0
         while failed < len(given.lanes):
             try:
                 lane = ended.get(timeout=given.silence)
             except queue.Empty:
                 if not given.held:
-                    _begin(given, ended, threads)
+                    _begin(given, ended, gone)
                 continue
             if lane.error is None:
                 won = lane
@@ -51,38 +53,38 @@ def race(given: Race) -> Lane:
         won = first = given.lanes[0]
         return first
     finally:
-        _part(given, won, threads)
+        _part(given, won, gone)
 
 
-def _begin(given: Race, ended: queue.SimpleQueue[Lane], threads: list[threading.Thread]) -> None:
-    lane = given.start[len(given.lanes)]()
+def _begin(given: Race, ended: queue.SimpleQueue[Lane], gone: list[threading.Event]) -> None:
+    lane = given.start(len(given.lanes))
     given.lanes.append(lane)
-    asleep = threading.Event()
+    asleep, done = threading.Event(), threading.Event()
     lane.wake = asleep.set
+    gone.append(done)
 
     def go() -> None:
         try:
             _advance(lane, asleep)
         except BaseException as error:
             lane.error = error
-        _close(lane)
-        ended.put(lane)
+        try:
+            _close(lane)
+        finally:
+            done.set()
+            ended.put(lane)
 
-    thread = threading.Thread(target=copy_context().run, args=(go,), name="chatmodels-hedge", daemon=True)
-    threads.append(thread)
-    thread.start()
+    begin(partial(copy_context().run, go))
 
 
-def _part(given: Race, won: Lane | None, threads: list[threading.Thread]) -> None:
+def _part(given: Race, won: Lane | None, gone: list[threading.Event]) -> None:
     until = monotonic() + PARTING
     for lane in given.lanes:
         if lane is not won and lane.error is None:
             lane.cancel()
-    for lane, thread in zip(given.lanes, threads, strict=True):
-        if lane is not won:
-            thread.join(max(0.0, until - monotonic()))
-            if not thread.is_alive():
-                _close(lane)
+    for lane, done in zip(given.lanes, gone, strict=True):
+        if lane is not won and done.wait(max(0.0, until - monotonic())):
+            _close(lane)
 
 
 def _close(lane: Lane) -> None:
@@ -169,7 +171,7 @@ async def arace(given: Race) -> Lane:
 
 
 def _spawn(given: Race, put: Any, tasks: list[Task]) -> None:
-    lane = given.start[len(given.lanes)]()
+    lane = given.start(len(given.lanes))
     given.lanes.append(lane)
 
     async def go() -> None:
