@@ -37,6 +37,8 @@ from ._via import opened, via_of
 from ._words import counted
 
 Out = Any
+#: More than any batch has: with a provider's jobs all that has begun may have been sent.
+_ALL = 1 << 40
 
 
 class Batch:
@@ -95,9 +97,10 @@ class Batch:
             patience=patience, stop_after=stop_after, system=system, attempts=attempts,
             group_prefixes=group_prefixes,
         )  # fmt: skip
-        self.flying = len(self.again)
-        if self.journal is not None and self.via is None:
-            self.flying = self.journal.flying(max_concurrency + self.options.unsafe)
+        self.flying: int | None = None
+        if self.journal is not None:
+            flying = self.journal.flying(_ALL if self.via is not None else max_concurrency + self.options.unsafe)
+            self.flying = flying if self.via is None else None
         self.own_plan = model._own_plan()
         self.model = model.with_layer(GateLayer(self.gate))
         self.tally = tally
@@ -112,7 +115,8 @@ class Batch:
         """The summary; the report, where one is asked for. Raises where the journal has more items than the input had."""
         self.tally.in_flight = 0
         self.progress.end(self.tally)
-        facts = {"again": self.again, "again_most": min(self.flying, len(self.again)), **run.facts()}
+        facts = {"again": self.again, **run.facts()}
+        facts["again_most"] = len(facts["again"]) if self.flying is None else min(self.flying, len(facts["again"]))
         summary = self.tally.summary(
             run.read, seconds=monotonic() - self.began, stopped=run.stopped, reason=run.reason,
             cost_omits=tuple(getattr(self.options.price, "omitted", ())), **facts,

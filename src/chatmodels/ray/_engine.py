@@ -215,7 +215,7 @@ class _Batch:
         driver._progress.end(driver.tally)
         summary = driver.tally.summary(
             driver.read, seconds=monotonic() - self.began, stopped=driver.stopped, reason=driver.reason,
-            again=tuple(sorted(driver.again)), cost_omits=tuple(sorted(driver.omits)),
+            again=tuple(sorted(driver.again)), again_most=len(driver.again), cost_omits=tuple(sorted(driver.omits)),
         )  # fmt: skip
         if self.report is not None:
             from ..batch._report import page
