@@ -180,7 +180,7 @@ def test_an_azure_resource_behind_a_plain_gateway(server: Server) -> None:
     route = server.route(plain())
     chat = ChatModel("azure:d", api_key="k", azure_endpoint=route.url)
     assert chat("hi").text
-    assert route.requests[0].path.endswith("/openai/v1/chat/completions")
+    assert route.requests[0].target.endswith("/openai/v1/chat/completions")
 
 
 def test_a_server_of_ones_own_without_a_key(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,7 @@ from ._model_steps import Step
 from ._model_tokens import Counting
 from ._model_tools import ToolCalls
 from ._model_variations import Variations
-from ._options import SETTINGS, ModelOptions, OneCall, handlers_of, one_name_each, settings_of, stop_of
+from ._options import SETTINGS, HostOptions, OneCall, handlers_of, one_name_each, settings_of, stop_of
 from ._plan import Plan, Streaming
 from ._providers import load, provider
 from ._retry import Budget
@@ -66,7 +66,7 @@ class ChatModel(ManyCalls, ToolCalls, Variations, Policies, Counting, OldNames, 
                 return cast(Self, object.__new__(load(row.model_class)))
         return object.__new__(cls)
 
-    def __init__(self, model: str | None = None, **options: Unpack[ModelOptions]) -> None:
+    def __init__(self, model: str | None = None, **options: Unpack[HostOptions]) -> None:
         self._start(model, dict(options))
 
     def _start(self, model: str | None, options: dict[str, Any], provider_name: str | None = None) -> None:

@@ -11,7 +11,7 @@ import re
 import sys
 import warnings
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypedDict, cast
+from typing import Any, Literal, TypedDict, cast
 from urllib.parse import urlsplit
 
 import msgspec
@@ -84,6 +84,26 @@ class ModelOptions(CallOptions, total=False):
     verify: bool | str
     cert: str | tuple[str, str] | None
     http_client: Any
+
+
+class HostOptions(ModelOptions, total=False):
+    """What `ChatModel("provider:model")` takes beside `ModelOptions`: where a host is. See docs/providers.md for whose they are."""
+
+    region: str | None
+    profile: str | None
+    project: str | None
+    location: str | None
+    publisher: str | None
+    endpoint: str | None
+    azure_endpoint: str | None
+    azure_deployment: str | None
+    azure_ad_token: str | None
+    azure_ad_token_provider: Callable[[], str | Awaitable[str]] | None
+    api_version: str | None
+    account: str | None
+    account_id: str | None
+    workspace: str | None
+    api: Literal["chat", "responses"] | None
 
 
 ALIASES = {
