@@ -278,7 +278,9 @@ def test_what_tools_ask_belongs_to_the_span_and_the_tracking_around_them(
     assert len(asked) == number
     tools = {s.context.span_id: s for s in exported.spans if s.name.startswith("execute_tool ")}
     assert {s.parent and s.parent.span_id for s in asked} == set(tools)
-    assert {s.parent and s.parent.span_id for s in tools.values()} == {mine.get_span_context().span_id}
+    (agent,) = [s for s in exported.spans if s.name == "invoke_agent"]
+    assert {s.parent and s.parent.span_id for s in tools.values()} == {agent.context.span_id}
+    assert agent.parent.span_id == mine.get_span_context().span_id
     assert spent.calls == number + 2
 
 

@@ -6,15 +6,16 @@ import asyncio
 import logging
 import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 
-from chatmodels import ChatModel, ToolMessage, telemetry
+from chatmodels import BadRequestError, ChatModel, ToolMessage, telemetry
 from chatmodels.batch import run_batch
 
 from .conftest import World, chat
-from .servers import Server, answer, error, plain, sse
+from .servers import DONE, Server, answer, error, event, plain, sse
 from .servers import events as wire
 from .test_telemetry import Exported
 
@@ -64,12 +65,15 @@ def test_each_tool_has_a_span(server: Server, exported: Exported, world: World, 
             world.run(model.with_tools(function).arun_tools, "go")
         with tracer.start_as_current_span("after") as after:  # what was current before is so again
             pass
-    spans = ran(exported)
+    spans, (agent,) = ran(exported), [s for s in exported.spans if s.name == "invoke_agent"]
+    assert agent.parent.span_id == mine.get_span_context().span_id
+    assert (agent.kind.name, agent.attributes["gen_ai.operation.name"]) == ("INTERNAL", "invoke_agent")
+    assert {s.parent.span_id for s in exported.spans if s.name.startswith("chat")} == {agent.context.span_id}
     assert sorted(s.attributes["gen_ai.tool.call.id"] for s in spans) == [f"c{n}" for n in range(number)]
     for span in spans:
         assert span.name == f"execute_tool {function.__name__}"
         assert span.kind.name == "INTERNAL"
-        assert span.parent.span_id == mine.get_span_context().span_id
+        assert span.parent.span_id == agent.context.span_id
         assert span.attributes["gen_ai.operation.name"] == "execute_tool"
         assert span.attributes["gen_ai.tool.name"] == function.__name__
         assert span.attributes["gen_ai.tool.type"] == "function"
@@ -85,6 +89,41 @@ def test_a_streamed_loop_has_them_too(server: Server, exported: Exported) -> Non
         for _ in stream:
             pass
     assert [s.name for s in ran(exported)] == ["execute_tool weather"]
+
+
+@pytest.mark.parametrize("how", ["read", "left", "broken"])
+def test_the_span_of_a_streamed_loop(server: Server, exported: Exported, world: World, how: str) -> None:
+    """All of the loop is inside, whoever reads it is not, and it ends however the stream ends."""
+    from opentelemetry.trace import get_current_span
+
+    exported.on(content="event")
+    first = sse(wire_calls("weather"))
+    route = server.route(first, error(400) if how == "broken" else sse(wire("sun", "ny")))
+    model = chat(route).with_tools(weather)
+
+    async def read() -> None:
+        async with model.astream_tools("secret words") as stream:
+            async for item in stream:
+                assert not get_current_span().get_span_context().is_valid
+                if how == "left" and item.text == "sun":
+                    break
+
+    with pytest.raises(BadRequestError) if how == "broken" else nullcontext():
+        if world.name != "sync":
+            world.run(read)
+        else:
+            with model.stream_tools("secret words") as stream:
+                for item in stream:
+                    assert not get_current_span().get_span_context().is_valid
+                    if how == "left" and item.text == "sun":
+                        break
+    (agent,) = [s for s in exported.spans if s.name == "invoke_agent"]
+    assert sorted(s.name.partition(" ")[0] for s in exported.spans) == ["chat", "chat", "execute_tool", "invoke_agent"]
+    assert {s.parent.span_id for s in exported.spans if s is not agent} == {agent.context.span_id}
+    found = dict(agent.attributes)
+    assert found.get("error.type") == ("BadRequestError" if how == "broken" else None)
+    assert found.get("gen_ai.response.finish_reasons") == (("stop",) if how == "read" else None)
+    assert "secret words" not in str(found)
 
 
 def test_a_tool_that_fails(server: Server, exported: Exported) -> None:
@@ -201,6 +240,12 @@ def test_a_fallback_is_counted_as_what_it_is(server: Server, exported: Exported)
     }
     assert span.name == "chat first"
     assert "server.address" not in exported.metrics["gen_ai.client.operation.duration"][0].attributes
+
+
+def wire_calls(name: str) -> list[bytes]:
+    """The events of an answer that calls a tool."""
+    call = {"index": 0, "id": "c0", "type": "function", "function": {"name": name, "arguments": '{"city": "Rome"}'}}
+    return [event({"role": "assistant", "tool_calls": [call]}), event({}, "tool_calls"), DONE]
 
 
 class Spans:

@@ -37,9 +37,12 @@ class ToolCalls:
         `stopped` True; `run_tools(run.messages)` goes on, and begins with the calls that have no result yet.
         `deadline`: seconds for the whole run; a tool that runs is not interrupted, but no call begins after it.
         """
+        from ._run_tools_watch import RunSeen
         from ._tool_loop import tool_flow
 
-        return run(tool_flow(*self._tools_of(input, tools, max_steps, approve, settings)))
+        plan, loop = self._tools_of(input, tools, max_steps, approve, settings)
+        with RunSeen(plan, loop):
+            return run(tool_flow(plan, loop))
 
     async def arun_tools(
         self,
@@ -51,9 +54,12 @@ class ToolCalls:
         **settings: Any,
     ) -> ToolRun:
         """`run_tools` in the async world; async functions are awaited, others run in threads."""
+        from ._run_tools_watch import RunSeen
         from ._tool_loop import tool_flow
 
-        return await arun(tool_flow(*self._tools_of(input, tools, max_steps, approve, settings)))
+        plan, loop = self._tools_of(input, tools, max_steps, approve, settings)
+        with RunSeen(plan, loop):
+            return await arun(tool_flow(plan, loop))
 
     def stream_tools(
         self,

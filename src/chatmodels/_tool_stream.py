@@ -17,6 +17,7 @@ from ._errors import UsageError
 from ._flow import Flow
 from ._messages import AIMessage, Message
 from ._plan import Plan, Streaming
+from ._run_tools_watch import RunSeen
 from ._stream import AIMessageChunk
 from ._tool_loop import ToolLoop, ToolRun
 
@@ -31,6 +32,7 @@ class _ToolStream:
         self._plan = plan
         self._loop = loop
         self._state = Streaming()
+        self._seen = RunSeen(plan, loop, streamed=True)
 
     @property
     def message(self) -> AIMessage:
@@ -78,7 +80,8 @@ class ToolStream(_ToolStream):
         return self
 
     def __next__(self) -> Item:
-        return next(self._items)
+        with self._seen:
+            return next(self._items)
 
     def __enter__(self) -> Self:
         return self
@@ -89,10 +92,11 @@ class ToolStream(_ToolStream):
     def close(self) -> None:
         """Stop: the connection is closed at once, and no further tool is run."""
         self._items.close()
+        self._seen.end()
 
     def until_done(self) -> ToolRun:
         """Read to the end and give the run."""
-        for _ in self._items:
+        for _ in self:
             pass
         return self.run
 
@@ -121,7 +125,8 @@ class AsyncToolStream(_ToolStream):
         return self
 
     async def __anext__(self) -> Item:
-        return await anext(self._items)
+        with self._seen:
+            return await anext(self._items)
 
     async def __aenter__(self) -> Self:
         return self
@@ -132,9 +137,10 @@ class AsyncToolStream(_ToolStream):
     async def aclose(self) -> None:
         """Stop: the connection is closed at once, and no further tool is run."""
         await self._items.aclose()
+        self._seen.end()
 
     async def until_done(self) -> ToolRun:
         """Read to the end and give the run."""
-        async for _ in self._items:
+        async for _ in self:
             pass
         return self.run

@@ -190,10 +190,12 @@ class OutputModel(Step[T]):
         >>> chat.with_tools(weather).with_output(Trip).run_tools("Plan a day in Paris.").value  # doctest: +SKIP
         Trip(...)
         """
+        from ._run_tools_watch import RunSeen
         from ._tool_loop_typed import typed_tool_flow
 
         plan, loop = self._asking()._tools_of(input, tools, max_steps, approve, settings)
-        return run(typed_tool_flow(plan, loop, self._output, self._attempts))
+        with RunSeen(plan, loop):
+            return run(typed_tool_flow(plan, loop, self._output, self._attempts))
 
     async def arun_tools(
         self,
@@ -205,10 +207,12 @@ class OutputModel(Step[T]):
         **settings: Any,
     ) -> TypedRun[T]:
         """`run_tools` in the async world."""
+        from ._run_tools_watch import RunSeen
         from ._tool_loop_typed import typed_tool_flow
 
         plan, loop = self._asking()._tools_of(input, tools, max_steps, approve, settings)
-        return await arun(typed_tool_flow(plan, loop, self._output, self._attempts))
+        with RunSeen(plan, loop):
+            return await arun(typed_tool_flow(plan, loop, self._output, self._attempts))
 
     def stream(self, input: Input, config: Any = None, **settings: Any) -> OutputStream[T]:
         """The value while it is written: an iterator of partial values (plain dicts, lists, strings); `.value` at the end."""

@@ -1,4 +1,4 @@
-"""OpenTelemetry: a span, four metrics and an event for each call, and a span for each tool run, by the GenAI semantic conventions.
+"""OpenTelemetry by the GenAI semantic conventions: spans of calls, tool loops and tools; four metrics and an event for each call.
 
 The names are those of their newest release, 1.41 (checked 2026-11; what has been renamed in their repository since is in no release
 yet). A span covers a call with all its retries; its parent is what was current where the call was made, and it is the current one
@@ -12,11 +12,12 @@ from importlib import import_module
 from typing import Any
 from urllib.parse import urlsplit
 
+from .._call import Call
 from .._errors import ProviderError, UsageError
 from .._json import dumps_text
 from .._messages import AIMessage, ToolMessage
 from .._plan import Plan
-from .._run_tools_watch import ToolSeen
+from .._run_tools_watch import RunSeen, ToolSeen
 from .._tool_loop import content_of_result
 from .._version import __version__
 from ._content import finish, input_of, output_of, result_of, system_of
@@ -76,13 +77,30 @@ class OTel:
         self._event(seen, {**facts, **failure}, span)
         span.end()
 
-    def enter(self, seen: Seen) -> None:
+    def begin_run(self, seen: RunSeen) -> None:
+        """Start the span of a tool loop."""
+        seen.of[id(self)] = self.tracer.start_span("invoke_agent", attributes=_of_run(seen))
+
+    def end_run(self, seen: RunSeen) -> None:
+        """End it. The tokens are on the spans of its calls: sums must not count them twice."""
+        span, run = seen.of.pop(id(self)), seen.loop.ended
+        if seen.error is not None:
+            span.set_attribute("error.type", type(seen.error).__name__)
+            span.set_status(self.trace.Status(self.trace.StatusCode.ERROR, redacted(str(seen.error))))
+        elif run is not None:
+            span.set_attribute("gen_ai.response.finish_reasons", [finish(run.message.finish_reason)])
+        if self.in_span:
+            found = _messages(seen.call, None if run is None else run.message)
+            span.set_attributes({k: dumps_text(v) for k, v in found.items()})
+        span.end()
+
+    def enter(self, seen: Seen | RunSeen) -> None:
         """Make the span the current one: what instruments the HTTP client, or runs in a handler, is in it."""
         span, before = seen.of[id(self)], self.context.get_current()
         seen.of[id(self), "before"] = before
         self.context.attach(self.trace.set_span_in_context(span, before))
 
-    def leave(self, seen: Seen) -> None:
+    def leave(self, seen: Seen | RunSeen) -> None:
         """Make the one before it current again. Without the token, which another context (a task that ends a stream that was begun
         elsewhere) would refuse."""
         before = seen.of.pop((id(self), "before"), None)
@@ -213,6 +231,15 @@ def _output_type(seen: Seen) -> str | None:
     return {"audio": "speech", "image": "image"}.get(next(iter(asked))) if len(asked) == 1 else None
 
 
+def _of_run(seen: RunSeen) -> dict[str, Any]:
+    provider = seen.plan.dialect.provider
+    return {
+        "gen_ai.operation.name": "invoke_agent",
+        "gen_ai.provider.name": PROVIDERS.get(provider, provider),
+        "gen_ai.request.model": seen.call.model,
+    }
+
+
 def _tool(seen: ToolSeen) -> dict[str, Any]:
     about: dict[str, Any] = {
         "gen_ai.operation.name": "execute_tool",
@@ -265,12 +292,15 @@ def _failure(seen: Seen) -> dict[str, Any]:
 
 
 def _content(seen: Seen) -> dict[str, Any]:
+    return _messages(seen.call, seen.message)
+
+
+def _messages(call: Call, answer: AIMessage | None) -> dict[str, Any]:
     """The messages and tools, in the conventions' form."""
-    call = seen.call
     found: dict[str, Any] = {
         "gen_ai.system_instructions": system_of(call.messages),
         "gen_ai.input.messages": input_of(call.messages),
-        "gen_ai.output.messages": [] if seen.message is None else output_of(seen.message),
+        "gen_ai.output.messages": [] if answer is None else output_of(answer),
         "gen_ai.tool.definitions": [
             {"type": t.kind, "name": t.name, "description": t.description, "parameters": t.parameters}
             for t in call.tools
