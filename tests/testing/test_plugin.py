@@ -69,6 +69,46 @@ def test_a_changed_test_fails_with_the_difference(
     assert len(route.requests) == 2
 
 
+SHARED = """
+import pytest
+from chatmodels import ChatOpenAI
+
+@pytest.mark.chatmodels_cassette("shared.json")
+@pytest.mark.parametrize("word", [str(n) for n in range(6)])
+def test_one(chatmodels_cassette, word):
+    assert ChatOpenAI(base_url={url!r})(word).text == "yes"
+"""
+
+
+@pytest.mark.parametrize("mode", ["once", "all"])
+def test_tests_that_share_a_file(
+    mode: str, pytester: pytest.Pytester, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    route = server.route(either("yes"))
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-canary-0123456789")
+    pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
+    pytester.makepyfile(test_mine=SHARED.format(url=route.url))
+    options = ("-q", "-p", "no:cacheprovider", "-p", "no:randomly")
+    pytester.runpytest_inprocess(*options, f"--chatmodels-record={mode}").assert_outcomes(passed=6)
+    assert len(json.loads((pytester.path / "shared.json").read_text())["exchanges"]) == 6
+    pytester.runpytest_inprocess(*options).assert_outcomes(passed=6)
+    assert len(route.requests) == 6
+    assert not list(pytester.path.glob("shared.json.*"))
+
+
+def test_names_of_files_do_not_meet(pytester: pytest.Pytester, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    route = server.route(either("yes"))
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-canary-0123456789")
+    pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
+    pytester.makepyfile(test_mine=TEST.replace('["a b", "c"]', '["a/b", "a?b", "x" * 300]').format(url=route.url))
+    pytester.runpytest_inprocess("-q", "-k", "test_it", "--chatmodels-record=once").assert_outcomes(
+        passed=3, deselected=2
+    )
+    names = [p.name for p in (pytester.path / "cassettes" / "test_mine").iterdir()]
+    assert len(names) == len(route.requests) == 3
+    assert max(map(len, names)) < 130
+
+
 def test_it_loads_next_to_nothing() -> None:
     code = (
         "import sys, pytest\nbefore = set(sys.modules)\nimport chatmodels.testing.plugin\n"

@@ -377,3 +377,20 @@ async def test_blocks_in_the_async_world(server: Server, path: Path) -> None:
         @cassette(path)
         async def later() -> Any:
             yield await model.ainvoke("hi")
+
+
+def test_two_that_record_what_is_new_into_one_file(server: Server, path: Path) -> None:
+    """As two workers of a test run do: each has read the file before the other writes."""
+    route = server.route(either("yes"))
+    chat = ChatOpenAI(api_key="k", base_url=route.url)
+    with record(path):
+        chat("before")
+    with cassette(path, "new"):
+        chat("one")
+        with cassette(path, "new"):
+            chat("two")
+    with replay(path) as made:
+        assert [chat(text).text for text in ("two", "one", "before")] == ["yes"] * 3
+        assert made.unused == []
+    assert len(route.requests) == 3
+    assert [p.name for p in path.parent.iterdir()] == [path.name]

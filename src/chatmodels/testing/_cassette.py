@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from difflib import SequenceMatcher, unified_diff
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any, Literal
 
 import msgspec
@@ -25,6 +27,9 @@ MODES: tuple[Mode, ...] = ("none", "once", "new", "all")
 
 #: How long nothing comes where nothing had come: until the caller gives up again, in seconds.
 _SILENCE = 1e6
+
+#: How long another process may take to write the file, in seconds.
+_PATIENCE = 10.0
 
 #: Lines of a comparison that an error shows.
 _LINES = 60
@@ -68,7 +73,8 @@ class Cassette:
         if isinstance(ignore, str):
             raise UsageError("ignore is a tuple of names of body fields", argument="ignore")
         self.path = Path(path)
-        exists = self.path.exists()
+        self._began = _state(self.path)
+        exists = self._began is not None
         self.mode: Mode = ("none" if exists else "all") if mode == "once" else mode
         self.speed = speed
         self.recorded: list[Recorded] = list(_load(self.path)) if exists and self.mode != "all" else []
@@ -128,16 +134,27 @@ class Cassette:
         return made
 
     def save(self) -> None:
-        """Write the file anew, where there is anything new; whole or not at all."""
+        """Write the file anew, where there is anything new; whole or not at all. What others have put into it meanwhile is kept."""
         with self._lock:
             new = [note.clean() for note in self._notes if note.recorded.answered]
         if not new:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(self.path):
+            self._write([*self.recorded, *self._of_others(), *new])
+
+    def _of_others(self) -> list[Recorded]:
+        """What is in the file and was not when this one began: others put theirs behind."""
+        if _state(self.path) in (None, self._began):
+            return []
+        there, mine = list(_load(self.path)), self.recorded
+        return there[len(mine) :] if there[: len(mine)] == mine else there
+
+    def _write(self, exchanges: list[Recorded]) -> None:
         handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=self.path.name, suffix=".part")
         try:
             with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-                file.write(to_file([*self.recorded, *new]))
+                file.write(to_file(exchanges))
             os.chmod(name, 0o644)
             os.replace(name, self.path)
         except BaseException:
@@ -175,6 +192,33 @@ class Cassette:
 def _likeness(one: str, other: str) -> tuple[bool, float]:
     same_place = one.split("\n", 1)[0] == other.split("\n", 1)[0]
     return same_place, SequenceMatcher(None, one[:4000], other[:4000], autojunk=False).quick_ratio()
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    """What changes when the file is written anew; None where there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_mtime_ns, found.st_ino
+
+
+@contextmanager
+def _alone(path: Path) -> Generator[None]:
+    """No other process writes the file meanwhile. A lock that nobody takes away (its process died) is passed over."""
+    lock, until = path.with_name(path.name + ".lock"), monotonic() + _PATIENCE
+    while True:
+        try:
+            os.close(os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+            break
+        except FileExistsError:
+            if monotonic() > until:
+                break
+            sleep(0.01)
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
 
 
 def _load(path: Path) -> Iterator[Recorded]:

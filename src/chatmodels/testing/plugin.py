@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from ._cassette import Cassette
 
 _MARK = "chatmodels_cassette"
+_BEGAN = pytest.StashKey[float]()
+#: Letters of a file's name that come from the test's.
+_LONGEST = 100
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -29,7 +33,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The marker is known."""
+    """The marker is known, and when the run began."""
+    config.stash[_BEGAN] = time.time()
     config.addinivalue_line(
         "markers",
         f"{_MARK}(path=None, speed=None, ignore=(), repeat=False): where and how the fixture of that name replays",
@@ -50,8 +55,16 @@ def chatmodels_cassette(request: pytest.FixtureRequest) -> Iterator[Cassette]:
         options.update({"path": mark.args[0]} if mark.args else {})
     path = _path(request, options.pop("path", None))
     mode = request.config.getoption("--chatmodels-record") or request.config.getini("chatmodels_record")
+    if mode in ("once", "all") and _made_now(path, request.config):
+        mode = "new"  # by another test of this run, which shares the file
     with cassette(path, mode, **options) as made:
         yield made
+
+
+def _made_now(path: Path, config: pytest.Config) -> bool:
+    """Was the file written since this run began? With pytest-xdist another worker may have done it."""
+    began: float = config.stash[_BEGAN]
+    return path.exists() and path.stat().st_mtime >= began
 
 
 def _path(request: pytest.FixtureRequest, given: str | None) -> Path:
@@ -59,5 +72,10 @@ def _path(request: pytest.FixtureRequest, given: str | None) -> Path:
     if given is not None:
         return beside / given
     cls = f"{request.node.cls.__name__}." if getattr(request.node, "cls", None) else ""
-    name = re.sub(r"[^\w.=+-]+", "_", cls + request.node.name).strip("_")
+    whole = cls + request.node.name
+    name = re.sub(r"[^\w.=+-]+", "_", whole).strip("_")
+    if len(name) > _LONGEST or re.search(r"[^\w.=+\-\[\] ]", whole):  # other tests may come to the same name
+        from hashlib import sha256
+
+        name = f"{name[:_LONGEST]}-{sha256(whole.encode()).hexdigest()[:8]}"
     return beside / "cassettes" / request.path.stem / f"{name}.json"

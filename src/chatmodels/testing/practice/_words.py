@@ -35,9 +35,11 @@ class Tool(msgspec.Struct, frozen=True):
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """A request. `question` is the text of its last turn; `answers` says that this turn holds a tool's result."""
+    """A request. `question` is the text of its last turn; `answers` says that this turn holds a tool's result. `subject` is what
+    the user asked last."""
 
     question: str
+    subject: str = ""
     answers: bool = False
     tools: tuple[Tool, ...] = ()
     must_call: bool = False
@@ -64,6 +66,8 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
 def said(asked: Asked) -> Said:
     """What the practice server says."""
     thought = THOUGHT if asked.thinks else ""
+    if asked.answers and asked.schema is not None:
+        return Said(text=dumps_text(sample(asked.schema, asked.subject)), thought=thought, given=60, made=9)
     if asked.answers:
         text = "It is 22 degrees in Paris." if "22 degrees" in asked.question else f"The tool says: {asked.question}"
         return Said(text=text, thought=thought, given=60, made=9)
@@ -100,7 +104,9 @@ def asked_of(turns: list[Any], **more: Any) -> Asked:
     last = turns[-1:]
     while len(last) < len(turns) and _is_result(last[0]) and _is_result(turns[-len(last) - 1]):
         last = turns[-len(last) - 1 :]
-    return Asked(question=" ".join(texts(last)), answers=bool(last) and _is_result(last[-1]), **more)
+    users = [t for t in turns if is_object(t) and t.get("role") == "user" and not _is_result(t)]
+    answers = bool(last) and _is_result(last[-1])
+    return Asked(question=" ".join(texts(last)), subject=" ".join(texts(users[-1:])), answers=answers, **more)
 
 
 def _is_result(turn: Any) -> bool:
