@@ -15,7 +15,7 @@ ROOT = Path(chatmodels.__file__).parent
 #: Storey -> what stands on it, by the beginning of the module's name. The first match holds.
 STOREYS: list[tuple[int, str]] = [
     (1, """_errors _checks _json _parts _content _usage _messages _inputs _results _events _fold _call _media _schema _tools _output
-        _version _secret _mask _pydantic"""),
+        _version _secret _mask _pydantic _estimate"""),
     (2, "_framing dialects"),
     (3, """_flow _retry _plan _calls _tries _layers _limits _fallback _breaker _hedge _cache _jobs _quirks _providers _provider_rows
         _auth _outputs _tool_loop"""),

@@ -26,6 +26,7 @@ from chatmodels._limits_estimate import Need, input_tokens, output_tokens
 from chatmodels._limits_headers import quotas, seconds_until
 from chatmodels._limits_window import Quota, Window
 from chatmodels.control import FallbackError, Limiter, LimitError
+from chatmodels.tokens import estimate_text
 
 from .conftest import World, chat
 from .servers import Server, either, error, plain, raw, silent, sse
@@ -372,11 +373,18 @@ def test_estimates() -> None:
     short = Call(model="m", messages=(HumanMessage("hi"),))
     assert input_tokens(short) == 5
     assert input_tokens(Call(model="m", messages=(SystemMessage("x" * 400), HumanMessage("y" * 40)))) == 118
-    assert input_tokens(Call(model="m", messages=(HumanMessage("語" * 100),))) == 79
+    assert input_tokens(Call(model="m", messages=(HumanMessage("語" * 100),))) == 104
     pictured = HumanMessage(["what?", Image(url="https://x/y.png")])
     assert 700 < input_tokens(Call(model="m", messages=(pictured,))) < 1200
     assert output_tokens(Call(model="m", messages=(), settings=Settings(max_tokens=50, n=2)), 9.0) == 100
     assert output_tokens(short, 9.0) == 9
+
+
+@given(st.text(st.characters(exclude_categories=())))
+def test_text_is_estimated_by_its_characters(text: str) -> None:
+    """As the rule is written down, one by one."""
+    weights = [1 if (c := ord(char)) < 0x80 else 2 if c < 0x2E80 else 4 if c < 0x10000 else 8 for char in text]
+    assert estimate_text(text) == -(-sum(weights) // 4)
 
 
 def test_the_estimate_is_corrected_by_the_answer(server: Server) -> None:

@@ -23,12 +23,12 @@ from chatmodels import (
     UsageError,
 )
 from chatmodels._call import Call, HTTPResponse
+from chatmodels._estimate_image import image_tokens, size_of
 from chatmodels._parts import Audio, File, Video
 from chatmodels.dialects.anthropic import Anthropic
 from chatmodels.dialects.google import Google
 from chatmodels.tokens import TokenCount, acount_tokens, count_tokens, encoding_name, estimate_text, estimate_tokens
 from chatmodels.tokens._endpoint import ENDPOINTS, Counting
-from chatmodels.tokens._image import image_tokens, size_of
 
 from . import strategies
 from .conftest import KEY, chat

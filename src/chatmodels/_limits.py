@@ -65,7 +65,7 @@ class Limits(TryLayer):
     def attempt(self, plan: Plan, call: Call, ledger: Ledger, inner: Callable[[], Flow[T]]) -> Flow[T]:
         """One try, in its turn; the wait is booked as the try's."""
         limiter = self.limiter
-        given = input_tokens(call)
+        given = input_tokens(call, plan.dialect.provider)
         ticket = yield from limiter.enter(self._need(call, given), ledger.began, ledger.deadline)
         if ticket.waited:
             ledger.waited += ticket.waited

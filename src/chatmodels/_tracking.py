@@ -14,6 +14,7 @@ import msgspec
 
 from ._call import Call
 from ._errors import BudgetExceeded, ChatModelError
+from ._estimate import answer_tokens
 from ._flow import Flow
 from ._layers import TRACKING, Inner, InnerStream, Layer, around
 from ._messages import AIMessage
@@ -25,7 +26,6 @@ from .prices._cost import checked_prices
 from .prices._reckon import price_of_try
 from .prices._spent import counted, worked_for
 from .tokens import count_call
-from .tokens._estimate import answer_tokens
 
 __all__ = [
     "Budget",

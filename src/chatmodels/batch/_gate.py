@@ -133,7 +133,7 @@ class GateLayer(TryLayer):
         if ledger.attempts:  # the first try was let go, and counted, by who called
             began = yield from self._again(ledger, began)
         elif not gate.pace.tokens:
-            gate.pace.took(input_tokens(call))
+            gate.pace.took(input_tokens(call, plan.dialect.provider))
         ledger.headers = {}
         try:
             result = yield from inner()

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from .._estimate import answer_tokens
 from .._messages import AIMessage
 from .._usage import Attempt, Usage
-from ..tokens._estimate import answer_tokens
 
 #: Ends of tries that a provider may have worked for, and bill.
 _WORKED_FOR = ("left", "cancelled", "IncompleteStream", "TransportError", "DeadlineError")

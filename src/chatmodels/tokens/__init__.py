@@ -6,8 +6,8 @@
 
 from __future__ import annotations
 
+from .._estimate import estimate_text, estimate_tokens
 from ._count import TokenCount, acount_tokens, count_call, count_tokens
-from ._estimate import estimate_text, estimate_tokens
 from ._vocabulary import encoding_name, text_tokens
 
 __all__ = [

@@ -12,13 +12,13 @@ from .._call import Call
 from .._calls import call_flow
 from .._drive import arun, run
 from .._errors import UsageError
+from .._estimate import FRAMES, estimate_text, message_tokens, tool_tokens
 from .._flow import Flow
 from .._inputs import messages_of
 from .._messages import AIMessage, FunctionMessage, Message, ToolMessage
 from .._parts import Text
 from .._plan import Plan
 from ._endpoint import ENDPOINTS, Counting
-from ._estimate import FRAMES, estimate_text, message_tokens, tool_tokens
 from ._vocabulary import encoding_name, text_tokens
 
 if TYPE_CHECKING:

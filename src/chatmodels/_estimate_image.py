@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from math import ceil
 
-from .._parts import Image
+from ._parts import Image
 
 #: An image of unknown size, or of a provider whose rule is not known.
 UNKNOWN = 800

@@ -6,12 +6,14 @@ tokens. A message costs 4 besides. Images by the provider's size rule where the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 import msgspec
 
-from .._messages import AIMessage, Message, ToolMessage
-from .._parts import (
+from ._estimate_image import image_tokens
+from ._messages import AIMessage, Message, ToolMessage
+from ._parts import (
     Audio,
     File,
     Image,
@@ -26,8 +28,7 @@ from .._parts import (
     ToolResult,
     Video,
 )
-from .._tools import Tool
-from ._image import image_tokens
+from ._tools import Tool
 
 #: What a message costs besides its parts; a tool call, and a tool's definition, besides their text.
 PER_MESSAGE, PER_CALL, PER_TOOL = 4, 8, 12
@@ -38,6 +39,9 @@ PER_AUDIO, PER_VIDEO, PER_FILE = 200, 5000, 1500
 #: Bytes of a second of sound (16-bit samples at 24 kHz; else compressed), and tokens of it: OpenAI's rate, and Google's.
 WAVE, COMPRESSED, PER_SECOND, PER_SECOND_OF_GOOGLE = 48_000, 16_000, 10, 32
 
+#: Chinese, Japanese, Korean and what stands beside them in Unicode: runs of it.
+_WIDE = re.compile("[\u2e80-\uffff]+")
+
 Count = Callable[[str], int]
 
 
@@ -47,13 +51,14 @@ def estimate_text(text: str) -> int:
     >>> estimate_text("I love programming."), estimate_text("我喜欢编程")
     (5, 5)
     """
+    length = len(text)
     if text.isascii():
-        return -(-len(text) // 4)
-    quarters = 0
-    for char in text:
-        code = ord(char)
-        quarters += 1 if code < 0x80 else 2 if code < 0x2E80 else 4 if code < 0x10000 else 8
-    return -(-quarters // 4)
+        return -(-length // 4)
+    # By encodings and runs: to look at each character takes twenty times as long.
+    plain = len(text.encode("ascii", "ignore"))
+    beyond = len(text.encode("utf-16-le", "surrogatepass")) // 2 - length
+    wide = sum(map(len, _WIDE.findall(text)))
+    return -(-(plain + 4 * wide + 8 * beyond + 2 * (length - plain - wide - beyond)) // 4)
 
 
 def estimate_tokens(messages: Sequence[Message], provider: str = "") -> int:
