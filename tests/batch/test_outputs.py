@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from chatmodels.batch import BatchRecord, iter_batch, run_batch
+from chatmodels.cli import main
 from chatmodels.prices import Price, Prices
 
 from ..conftest import chat
@@ -63,3 +66,34 @@ def test_a_value_that_is_no_object(server: Server) -> None:
     route = server.route(plain(answer('{"value": [1, 2]}')))
     found: list[BatchRecord] = list(iter_batch(chat(route).with_output(list[int], attempts=1), ["a"]))
     assert [record.output for record in found] == [[1, 2]]
+
+
+def test_on_the_command_line(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-canary")
+    route, schema = server.route(said), tmp_path / "city.json"
+    (tmp_path / "in.csv").write_text('name,people\nRome,3\nOslo,"1\n"\n')
+    words = [
+        "batch",
+        str(tmp_path / "in.csv"),
+        "-o",
+        str(tmp_path / "out.jsonl"),
+        "-m",
+        "openai:gpt-4o-mini",
+        "--quiet",
+    ]
+    words += ["--base-url", route.url, "--prompt", '{{"name": "{name}", "people": {people}}}', "--schema", str(schema)]
+    for content, words_of_it in ((None, "cannot be read"), ("{", "is not JSON"), ("[1]", "is no JSON schema")):
+        if content is not None:
+            schema.write_text(content)
+        assert main(words) == 2
+        assert words_of_it in capsys.readouterr().err
+    types = {"name": {"type": "string"}, "people": {"type": "integer"}}
+    schema.write_text(json.dumps({"title": "City", "type": "object", "properties": types, "required": [*types]}))
+    assert main([*words, "--ordered"]) == 0
+    with (tmp_path / "out.jsonl").open() as lines:
+        rows = [json.loads(line) for line in lines]
+    assert [row["output"] for row in rows] == [{"name": "Rome", "people": 3}, {"name": "Oslo", "people": 1}]
+    assert rows[1]["metadata"] == {"name": "Oslo", "people": "1\n"}
+    assert len(route.requests) == 2

@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from .._errors import UsageError
-from .._json import loads
+from .._json import is_object, loads
 from ._args import model_of
 from ._signals import ended_by_sigterm
 
@@ -166,6 +166,8 @@ def _typed(model: Any, path: str | None) -> Any:
         raise UsageError(f"--schema: {path} cannot be read: {error.strerror}", argument="--schema") from error
     except ValueError as error:
         raise UsageError(f"--schema: {path} is not JSON: {error}", argument="--schema") from error
+    if not is_object(schema):
+        raise UsageError(f"--schema: {path} is no JSON schema: that is an object", argument="--schema")
     return model.with_output(schema)
 
 
