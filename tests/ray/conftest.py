@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import shutil
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -92,23 +95,28 @@ def server() -> Iterator[Counting]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def cluster() -> Iterator[str]:
-    """Its address."""
+def machines() -> Iterator[Any]:
+    """A cluster of one machine, to which more can be added (`ray.cluster_utils.Cluster`)."""
     ray = pytest.importorskip("ray")
     data = pytest.importorskip("ray.data")
-    os.environ["OPENAI_API_KEY"] = "sk-from-the-environment"
-    ray.init(
-        address="local",
-        num_cpus=3,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level="ERROR",
-        object_store_memory=80_000_000,
-    )
+    # A folder of its own, with a short name for the sockets in it: who calls ray.init() elsewhere is not to find this cluster.
+    folder = tempfile.mkdtemp(prefix="ray")
+    os.environ.update(OPENAI_API_KEY="sk-from-the-environment", RAY_TMPDIR=folder)
+    head = {"num_cpus": 3, "include_dashboard": False, "object_store_memory": 80_000_000}
+    made = importlib.import_module("ray.cluster_utils").Cluster(initialize_head=True, head_node_args=head)
+    ray.init(address=made.address, log_to_driver=False, logging_level="ERROR")
     data.DataContext.get_current().enable_progress_bars = False
-    yield ray.get_runtime_context().gcs_address
+    yield made
     ray.shutdown()
-    del os.environ["OPENAI_API_KEY"]
+    made.shutdown()
+    shutil.rmtree(folder, ignore_errors=True)
+    del os.environ["OPENAI_API_KEY"], os.environ["RAY_TMPDIR"]
+
+
+@pytest.fixture
+def cluster(machines: Any) -> str:
+    """Its address."""
+    return str(machines.address)
 
 
 @pytest.fixture(autouse=True)

@@ -60,15 +60,6 @@ class City(msgspec.Struct):
     name: str
 
 
-def test_typed_answers_and_single_messages(server: Counting) -> None:
-    server.answer = '{"name": "Lyon"}'
-    rows = [{"id": n, "messages": {"role": "user", "content": f"q{n}"}} for n in range(3)]
-    typed = chat(server).with_output(City)
-    found = map_messages(ray.data.from_items(rows), typed, workers=1, num_cpus=0.1).take_all()
-    assert [json.loads(row["answer_output"]) for row in found] == [{"name": "Lyon"}] * 3
-    assert sorted(server.asked) == ["q0", "q1", "q2"]
-
-
 def test_what_does_not_fit_its_type_has_an_error(server: Counting) -> None:
     server.answer = "no JSON"
     answers = Answers.of(chat(server).with_output(City, attempts=2), None, 2, None)
@@ -89,16 +80,24 @@ def test_wrong_settings_and_columns_are_told(server: Counting) -> None:
         map_messages(rows, chat(server), batch_size=0)
     with pytest.raises(UsageError, match="'return' or 'raise'"):
         map_messages(rows, chat(server), errors="ignore")
-    with pytest.raises(Exception, match="no column 'messages'"):
-        map_messages(rows, chat(server), workers=1).take_all()
+    worker = Worker(
+        answers=Answers.of(chat(server), None, 2, None), column="messages", output="a", journal=None, errors="raise"
+    )
+    with pytest.raises(UsageError, match="no column 'messages'"):
+        worker(pyarrow.table({"prompt": ["q"]}))
 
 
 def test_one_limit_holds_for_all_workers(server: Counting) -> None:
+    """Of typed answers to single messages."""
     server.reset(takes=0.02)
+    server.answer = '{"name": "Lyon"}'
     limiter = RayLimiter("test", max_concurrency=3)
-    rows = ray.data.from_items([{"messages": f"q{n}"} for n in range(60)], override_num_blocks=6)
-    answered = map_messages(rows, chat(server), batch_size=10, max_concurrency=10, workers=2, limiter=limiter)
-    assert sum(row["answer_error"] is None for row in answered.take_all()) == 60
+    asked = [{"messages": {"role": "user", "content": f"q{n}"}} for n in range(60)]
+    rows = ray.data.from_items(asked, override_num_blocks=6)
+    typed = chat(server).with_output(City)
+    found = map_messages(rows, typed, batch_size=10, max_concurrency=10, workers=2, limiter=limiter).take_all()
+    assert [(row["answer_error"], json.loads(row["answer_output"])) for row in found] == [(None, {"name": "Lyon"})] * 60
+    assert set(server.asked) == {f"q{n}" for n in range(60)}
     assert 2 <= server.most <= 3
     until = time.monotonic() + 10  # the workers say it a moment after the last answer
     while limiter.state() != {"running": 0, "waiting": 0} and time.monotonic() < until:

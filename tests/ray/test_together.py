@@ -24,7 +24,7 @@ from ..servers import Server, serving
 from .conftest import Counting
 from .test_batch import COUNTED, chat, lines, same
 
-pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(300)]
 
 
 def twins(count: int, different: int) -> list[dict[str, Any]]:
@@ -76,7 +76,7 @@ def test_what_others_have_paid_for_needs_no_money(server: Counting, tmp_path: Pa
     engine = RayEngine(workers=2, shard_size=4, max_concurrency=1)
     out = tmp_path / "out.jsonl"
     summary = run_batch(chat(server), ["q0"] * 12 + ["q1"] * 4, out=out, engine=engine, max_tokens=10)
-    assert (summary.stopped, summary.done, sum(server.asked.values())) == (None, 16, 2)
+    assert (summary.stopped, summary.done, sum(server.asked.values())) == (None, 16, 2), summary
 
 
 def table(folder: Path) -> KeyTable:
@@ -122,7 +122,7 @@ def share(server: Server, items: list[Any], pieces: int, out: Path, **options: A
     engine = RayEngine(workers=2, shard_size=64, max_concurrency=4)
     assert run_batch(model, items, out=out, engine=engine, **options).ok
     usages = [json.loads(line)["message"]["usage"] for line in out.read_text().splitlines()]
-    return sum(u.get("cache_read_tokens", 0) for u in usages) / sum(u["input_tokens"] for u in usages)
+    return float(sum(u.get("cache_read_tokens", 0) for u in usages) / sum(u["input_tokens"] for u in usages))
 
 
 def test_prompt_caches_hit_more(tmp_path: Path) -> None:
