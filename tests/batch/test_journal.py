@@ -218,7 +218,14 @@ def test_how_many_can_have_been_in_flight(tmp_path: Path) -> None:
     journal.close()  # and once more
     journal = opened(tmp_path / "j")
     assert journal.flying(10) == 20
-    journal.write([Ended(n, line(n), True, key(n)) for n in range(40)])
+    journal.write([Ended(n, line(n), True, key(n)) for n in range(35)])
+    for n in range(40, 80):
+        journal.begin(n, key(n))
+    journal.write([])
+    journal.close()  # killed again, when all but five of those before had ended
+    journal = opened(tmp_path / "j")
+    assert (len(journal.begun()), journal.flying(10)) == (45, 15)
+    journal.write([Ended(n, line(n), True, key(n)) for n in range(35, 80)])
     journal.close()
     journal = opened(tmp_path / "j")
     assert (journal.flying(10), journal.flying(10)) == (0, 0)

@@ -50,11 +50,23 @@ class _Entries(msgspec.Struct, array_like=True):
     unsent: list[int] = []
 
 
+class _Flying(msgspec.Struct, array_like=True):
+    """What a run began with: how many calls it may have in flight; and, from the runs before, how many were at risk, of which
+    items (None: of too many)."""
+
+    most: int
+    risk: int
+    before: list[int] | None
+
+
+#: So many items at risk are noted one by one.
+_NOTED = 10_000
 #: So many ends, or begins, are filed together.
 _FILED = 512
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Entries).decode
+_decode_flying = msgspec.json.Decoder(_Flying).decode
 
 
 class Journal:
@@ -309,10 +321,15 @@ class Journal:
     def flying(self, most: int) -> int:
         """How many of those that `begun` gives can have been in flight when runs were killed; and note that in this run so many
         more may be. Many are noted ahead of their calls."""
-        begun, known = len(self.begun()), self._meta("flying")
-        risk = begun if known is None else min(begun, int(known))
+        begun, known = self.begun(), self._meta("flying")
+        risk = len(begun)
+        if isinstance(known, str):
+            last = _decode_flying(known)
+            left = last.risk if last.before is None else min(last.risk, len(set(last.before).intersection(begun)))
+            risk = min(risk, left + last.most)
+        noted = msgspec.json.encode(_Flying(most, risk, begun if len(begun) <= _NOTED else None)).decode()
         with speaking(self.path):
-            self._db.execute("INSERT OR REPLACE INTO meta VALUES ('flying', ?)", (risk + most,))
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES ('flying', ?)", (noted,))
         return risk
 
     def forget(self, positions: Iterable[int]) -> None:
