@@ -11,12 +11,19 @@ _SEQUENCE = "join the steps by bars: prompt | model | StrOutputParser() | (lambd
 _AGENT = "give functions to the model: model.with_tools(f, g).run_tools(...)"
 _TEXT_MODEL = "take a chat model, e.g. ChatOpenAI(); `.predict(text)` takes a text and gives one"
 _EMBEDDINGS = "give an example selector or a semantic cache any function from a list of texts to vectors"
+_ADD_UP = "add prompts up (`first + second`), or put one ChatPromptTemplate among the messages of another"
+_SELECT = (
+    "take LengthBasedExampleSelector or SemanticSimilarityExampleSelector, or an object with select_examples(values)"
+)
 _ELSEWHERE = (
     "it is no part of chatmodels: take a library of its own for it, and give the texts that it finds to the prompt"
 )
 
 #: Module, or the end of a class's name -> what to do instead. The first that fits holds.
 _REMEDIES = {
+    "PipelinePromptTemplate": _ADD_UP,
+    "FewShotPromptWithTemplates": _ADD_UP,
+    "ExampleSelector": _SELECT,
     "memory": _MEMORY,
     "Memory": _MEMORY,
     "ChatMessageHistory": _MEMORY,

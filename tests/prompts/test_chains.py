@@ -248,3 +248,17 @@ def test_other_ways_to_make_prompts_in_2023() -> None:
     with pytest.raises(UsageError, match="input_variables"):
         PromptTemplate(template="{a}", input_variables=["b"], validate_template=True)
     assert PromptTemplate(template="{a}", input_variables=["b"], validate_template=False).input_variables == ["a"]
+
+
+def test_names_and_arguments_of_2023_that_are_gone_say_what_to_write() -> None:
+    with pytest.raises(ImportError, match="add prompts up"):
+        exec("from chatmodels.prompts import PipelinePromptTemplate", {})
+    with pytest.raises(ImportError, match="select_examples"):
+        exec("from chatmodels.prompts import NGramOverlapExampleSelector", {})
+    with pytest.raises(ImportError, match="cannot import name 'PointlessName'"):
+        exec("from chatmodels.prompts import PointlessName", {})
+    parser: Any = StrOutputParser()
+    with pytest.raises(UsageError, match=r"prompt \| model \| parser"):
+        PromptTemplate("{a}", output_parser=parser)
+    made = ChatPromptTemplate([("human", "{a}")], input_variables=["b"], validate_template=False)
+    assert made.input_variables == ["a"]

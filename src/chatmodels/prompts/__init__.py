@@ -5,6 +5,8 @@ A field of a template is a name and nothing more, and a value is never parsed. S
 
 from __future__ import annotations
 
+from chatmodels._names_gone import remedy
+
 from ._base import Prompt
 from ._chat import ChatPromptTemplate
 from ._data import from_dict
@@ -53,3 +55,10 @@ __all__ = [
     "from_dict",
     "load_prompt",
 ]
+
+
+def __getattr__(name: str) -> object:
+    said = remedy(name)
+    if said is not None:
+        raise ImportError(f"chatmodels has no {name}. Instead, {said}", name=__name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

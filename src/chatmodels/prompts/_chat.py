@@ -43,7 +43,7 @@ class ChatPromptTemplate(Prompt):
 
     An item is a `(role, template)` pair, a message template, a `MessagesPlaceholder`, a message (taken as it is), a str (a human
     template), an OpenAI dict (its content is a template), few-shot examples, or another chat prompt. A template is a text, or a
-    list of parts (text, images, files); see `PromptTemplate` for `template_format`.
+    list of parts (text, images, files); see `PromptTemplate` for `template_format` and `validate_template`.
 
     >>> prompt = ChatPromptTemplate.from_messages([("system", "You translate to {language}."), ("human", "{text}")])
     >>> prompt.format_messages(language="French", text="I love {braces}.")[1]
@@ -61,11 +61,13 @@ class ChatPromptTemplate(Prompt):
         input_variables: Iterable[str] | None = None,
         template_format: str = "f-string",
         partial_variables: Mapping[str, Any] | None = None,
+        validate_template: bool = True,
     ) -> None:
         self._hold(_items(messages, template_format), {})
         if partial_variables:
             self._variables = self._variables.with_partials(partial_variables)
-        check_declared(input_variables, self._variables)
+        if validate_template:
+            check_declared(input_variables, self._variables)
 
     def _hold(self, items: tuple[Any, ...], partials: dict[str, Any]) -> None:
         required, optional = NONE, NONE

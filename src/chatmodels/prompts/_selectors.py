@@ -145,15 +145,16 @@ class SemanticSimilarityExampleSelector:
         """`select_examples` in the async world; an embedding that is not async runs in a thread."""
         from chatmodels._async import in_thread
 
+        embed: Any = self._embed
+        if isinstance(embed, _Embeddings) and embed.is_async:
+            embed = embed.later
         asking = self._choose(input_variables)
         texts = next(asking)
         while True:
-            if isinstance(self._embed, _Embeddings) and self._embed.is_async:
-                vectors = await self._embed.later(texts)
-            elif iscoroutinefunction(self._embed):
-                vectors = await self._embed(texts)
+            if iscoroutinefunction(embed):
+                vectors = await embed(texts)
             else:
-                vectors = await in_thread(self._embed, texts)
+                vectors = await in_thread(embed, texts)
                 if isawaitable(vectors):
                     vectors = await vectors
             try:

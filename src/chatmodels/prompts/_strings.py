@@ -37,7 +37,14 @@ class PromptTemplate(Prompt):
         template_format: str = "f-string",
         partial_variables: Mapping[str, Any] | None = None,
         validate_template: bool = True,
+        output_parser: None = None,
     ) -> None:
+        if output_parser is not None:
+            raise UsageError(
+                "a prompt has no output parser: put it behind the model, prompt | model | parser, or ask for a typed answer with "
+                "model.with_output(T)",
+                argument="output_parser",
+            )
         self._template = template_of(template, template_format)
         plain = Variables(self._template.variables, self._template.optional)
         self._variables = plain.with_partials(partial_variables) if partial_variables else plain
