@@ -224,7 +224,8 @@ class Driver:
             return False
         shares = 1 if self._tight else max(1, self._pool.size - busy)
         caps = self._purse.hold(shard.number, shares, self._in_a_row)
-        if caps is None and shard.held and shard.number not in self._parted:  # what it has waited for is paid
+        waited = shard.held or shard.waited
+        if caps is None and waited and shard.number not in self._parted:  # for what is paid
             caps = self._purse.nothing(shard.number, self._in_a_row)
         if caps is None:
             if not busy:
