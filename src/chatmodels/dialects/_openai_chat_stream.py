@@ -35,8 +35,9 @@ from .._json import decode_as, dumps_text, is_array, is_object, loads, mend_all,
 from .._parts import Part
 from .._usage import Usage
 from ._base import Dialect, SSEDecoder, error_told, make_error, read_error, status_of
-from ._openai_chat_beyond import beyond
+from ._openai_chat_beyond import Beyond
 from ._openai_chat_wire import (
+    CONSTANTS,
     Body,
     Choice,
     Delta,
@@ -48,6 +49,7 @@ from ._openai_chat_wire import (
     decoder,
     finish_of,
     images_of,
+    known_decoder,
     message_data,
     reasoning_text,
     search_citations,
@@ -128,8 +130,14 @@ class ChatStream(SSEDecoder):
         self._usage: Usage | None = None
         self._told: Usage | None = None
         self._sources: Body | None = None
-        self._beyond: dict[int, dict[str, Any]] = {}
+        self._beyond = Beyond()
+        self._fingerprint: Any = None
+        self._tier: Any = None
+        self._host: Any = None
+        self._filters: Any = None
+        self._strange = 0
         self._decode = decoder.decode
+        self._decode_known = known_decoder.decode
         self._decode_usual = usual_decoder.decode
         self._usual = False
         self._unusual = 0
@@ -144,22 +152,39 @@ class ChatStream(SSEDecoder):
                 self._usual = False  # something else than text: read it in full
                 self._unusual += 1
             else:
-                if chunk.model == self._model:
-                    text = chunk.choices[0].delta.content
+                choice = chunk.choices[0]
+                if (
+                    chunk.model == self._model
+                    and chunk.system_fingerprint == self._fingerprint
+                    and chunk.service_tier == self._tier
+                    and chunk.provider == self._host
+                    and (not choice.content_filter_results or choice.content_filter_results == self._filters)
+                ):
+                    text = choice.delta.content
                     if text:
                         out.append(TextDelta(text, self._index))
                     return
         if payload[:1] != b"{" and self._marker(out, payload):
             return
         before = len(out)
+        known = self._known(payload)
         try:
-            body = self._decode(payload)
+            body = known or self._decode(payload)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             self._odd_frame(out, name, payload)
         else:
-            self._read(out, name, payload, body)
+            self._read(out, name, payload, body, strange=known is None)
             if len(out) == before + 1 and self._unusual < _PATIENCE:
                 self._expect_text(out[-1])
+
+    def _known(self, payload: bytes) -> Body | None:
+        """The chunk, if all its fields are known; None when it has others, or many before it had."""
+        if self._strange < _PATIENCE:
+            try:
+                return self._decode_known(payload)
+            except (msgspec.MsgspecError, UnicodeDecodeError):
+                self._strange += 1  # read in full, with all that it says
+        return None
 
     def _expect_text(self, event: Event) -> None:
         """After a chunk of nothing but text, more of it is likely."""
@@ -173,11 +198,11 @@ class ChatStream(SSEDecoder):
         body = decode_as(decoder, payload, f"{self.dialect.provider}: a stream event")
         events: list[Event] = []
         try:
-            self._read(events, name, payload, body)
+            self._read(events, name, payload, body, strange=True)
         finally:
             out += [e if isinstance(e, _GROWING) else _mended(e) for e in events]
 
-    def _read(self, out: list[Event], name: bytes, payload: bytes, body: Body) -> None:
+    def _read(self, out: list[Event], name: bytes, payload: bytes, body: Body, *, strange: bool) -> None:
         if not self._started or body.model != self._model:
             self._start(out, body)
         if body.usage is not None or body.x_groq is not None:
@@ -192,10 +217,25 @@ class ChatStream(SSEDecoder):
             self._odd(out, name, payload, body)
         if body.search_results is not None or body.citations is not None or body.venice_parameters is not None:
             self._sources = body
-        if not body.choices or body.usage is not None or any(c and c.finish_reason for c in body.choices):
-            # Such chunks are few, and what hosts add of their own stands there.
-            for number, data in beyond(loads(payload)).items():
-                self._beyond[number] = add_data(self._beyond.get(number, {}), data, grow=False)
+        if strange or self._says_more(body):
+            self._beyond.add(loads(payload))
+            said = self._beyond.of(0)
+            self._filters = said.get("content_filter_results")
+            self._fingerprint, self._tier, self._host = (said.get(name) for name in CONSTANTS)
+
+    def _says_more(self, body: Body) -> bool:
+        """Has a chunk of known fields something to tell that is not yet told?"""
+        return (
+            body.venice_parameters is not None
+            or is_object(body.x_groq)
+            or (body.system_fingerprint is not None and body.system_fingerprint != self._fingerprint)
+            or (body.service_tier is not None and body.service_tier != self._tier)
+            or (body.provider is not None and body.provider != self._host)
+            or any(
+                c is not None and (c.logprobs is not None or (c.delta is not None and c.delta.audio is not None))
+                for c in body.choices or ()
+            )
+        )
 
     def _marker(self, out: list[Event], payload: bytes) -> bool:
         """`[DONE]` and empty data; True when there is nothing to decode."""
@@ -424,7 +464,7 @@ class ChatStream(SSEDecoder):
             out.append(Warned(f"{self.dialect.provider} ended the answer without a finish reason"))
         for state in self._states.values():
             self._last_info(out, state)
-            data = self._beyond.get(state.number)
+            data = self._beyond.of(state.number)
             if data:
                 out.append(MessageInfo({self.dialect.provider: {"answer": mend_all(data)}}, state.number))
         out.append(

@@ -83,13 +83,49 @@ class Body(msgspec.Struct):
     search_results: Any = None
     venice_parameters: Any = None
     data: Any = None
+    system_fingerprint: Any = None
+    service_tier: Any = None
+    provider: Any = None
 
 
 decoder = msgspec.json.Decoder(Body)
 
+#: What many hosts repeat on every chunk: told to the user, and looked at again only where it changes.
+CONSTANTS = ("system_fingerprint", "service_tier", "provider")
 
-class _UsualDelta(msgspec.Struct):
+
+class _KnownDelta(Delta, forbid_unknown_fields=True):
+    role: Any = None
+    name: Any = None
+    padding: Any = None
+    token_ids: None = None
+
+
+class _KnownChoice(Choice, forbid_unknown_fields=True):
+    delta: _KnownDelta | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
+    message: _KnownDelta | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
+    native_finish_reason: None = None
+    stop_reason: None = None
+    matched_stop: None = None
+    token_ids: None = None
+
+
+class _Known(Body, forbid_unknown_fields=True):
+    choices: list[_KnownChoice | None] | None = None  # type: ignore[assignment]  # pyright: ignore[reportIncompatibleVariableOverride]
+    object: Any = None
+    created: Any = None
+    obfuscation: Any = None
+    prompt_token_ids: None = None
+
+
+#: Reads a chunk that has no field but those that are read or without meaning, and refuses every other: so that what a host
+#: adds is never passed over, and the check costs nothing in Python.
+known_decoder = msgspec.json.Decoder(_Known)
+
+
+class _UsualDelta(msgspec.Struct, forbid_unknown_fields=True):
     content: str
+    role: str | None = None
     reasoning_content: None = None
     reasoning: None = None
     tool_calls: None = None
@@ -102,10 +138,19 @@ class _UsualDelta(msgspec.Struct):
     executed_tools: None = None
     reasoning_opaque: None = None
     extra_content: None = None
+    name: None = None
+    padding: Any = None
+    token_ids: None = None
 
 
-class _UsualChoice(msgspec.Struct):
+class _UsualChoice(msgspec.Struct, forbid_unknown_fields=True):
     delta: _UsualDelta
+    content_filter_results: Any = None
+    native_finish_reason: None = None
+    stop_reason: None = None
+    matched_stop: None = None
+    token_ids: None = None
+    usage: None = None
     index: Literal[0, None] = 0
     message: None = None
     finish_reason: None = None
@@ -113,8 +158,17 @@ class _UsualChoice(msgspec.Struct):
     error: None = None
 
 
-class _Usual(msgspec.Struct):
+class _Usual(msgspec.Struct, forbid_unknown_fields=True):
     choices: tuple[_UsualChoice]
+    id: Any = None
+    object: Any = None
+    created: Any = None
+    obfuscation: Any = None
+    system_fingerprint: str | None = None
+    service_tier: str | None = None
+    provider: str | None = None
+    prompt_token_ids: None = None
+    data: None = None
     usage: None = None
     error: None = None
     model: str | None = None
@@ -124,8 +178,8 @@ class _Usual(msgspec.Struct):
     venice_parameters: None = None
 
 
-#: Reads the usual chunk, more text of the only choice and nothing else of those fields, and refuses every other: so that the
-#: check costs nothing in Python.
+#: Reads the usual chunk, more text of the only choice and nothing else, and refuses every other, also one with a field that
+#: stands nowhere here.
 usual_decoder = msgspec.json.Decoder(_Usual)
 
 
