@@ -248,6 +248,28 @@ def wire_calls(name: str) -> list[bytes]:
     return [event({"role": "assistant", "tool_calls": [call]}), event({}, "tool_calls"), DONE]
 
 
+@pytest.mark.parametrize("content", [False, "event", "span"])
+def test_an_error_that_repeats_the_question_is_content(server: Server, exported: Exported, content: Any) -> None:
+    exported.on(content=content)
+    question = "My name is Ada Lovelace and my account is 4711."
+    for said in (f"Invalid message: {question}", f"Invalid: '...{question[11:33]}...'", "The model is overloaded"):
+        with pytest.raises(BadRequestError):
+            chat(server.route(error(400, said)))(question)
+
+    def breaks(city: str) -> str:
+        raise LookupError(f"no {city}")
+
+    chat(server.route(asks("breaks", '{"city": "Rome"}'), plain())).with_tools(breaks).run_tools("go")
+    told = [s.status.description for s in exported.spans if s.status.status_code.name == "ERROR"]
+    assert len(told) == 4
+    if content == "span":
+        assert all(told)
+    else:
+        assert [bool(one) for one in told] == [False, False, True, False]
+        assert "Lovelace" not in "".join(s.to_json() for s in exported.spans)
+        assert "Rome" not in "".join(s.to_json() for s in exported.spans)
+
+
 class Spans:
     """A handler that notes the span that is current when it is told something."""
 
