@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from chatmodels import ChatModel, ChatOpenAI, NotFoundError, UsageError
+from chatmodels import ChatModel, ChatOpenAI, NotFoundError, Timeouts, UsageError
 from chatmodels._names_elsewhere import METHODS, OPTIONS
 
 from .servers import Server, error, plain
@@ -187,3 +187,18 @@ def test_a_server_of_ones_own_without_a_key(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with pytest.raises(UsageError, match="api_key='none'"):
         ChatOpenAI("m", base_url="http://127.0.0.1:9/v1")
+
+
+def test_a_timeout_of_httpx_is_read() -> None:
+    httpx = pytest.importorskip("httpx")
+    chat = ChatOpenAI("m", api_key="k", timeout=httpx.Timeout(30, connect=4, pool=None))
+    assert chat._config.timeouts == Timeouts(connect=4.0, first_token=30.0, idle=30.0)
+
+
+def test_the_concurrency_of_a_config_is_kept(server: Server) -> None:
+    route = server.route(plain())
+    chat = ChatOpenAI("m", api_key="k", base_url=route.url)
+    chat.batch(["hi"] * 6, config={"max_concurrency": 1})
+    assert len({request.connection for request in route.requests}) == 1  # one after the other, over one connection
+    with pytest.raises(UsageError, match="max_concurrency"):
+        chat.batch(["hi"], config={"max_concurrency": 0})

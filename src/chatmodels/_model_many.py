@@ -6,6 +6,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, It
 from typing import TYPE_CHECKING, Any, Literal
 
 from ._inputs import Input
+from ._json import is_object
 from ._messages import AIMessage
 from ._results import LLMResult, result_of
 
@@ -13,6 +14,12 @@ if TYPE_CHECKING:
     from ._flow import Flow
 
 Errors = Literal["raise", "return"]
+
+
+def _at_once(config: Any, most: int) -> int:
+    """The limit of calls in flight, which LangChain's users give as config={"max_concurrency": ...}."""
+    given: Any = config.get("max_concurrency") if is_object(config) else None
+    return most if given is None else given
 
 
 class ManyCalls:
@@ -44,7 +51,7 @@ class ManyCalls:
         """
         from ._batch import checked, finished, gather
 
-        limit = checked(max_concurrency, errors)
+        limit = checked(_at_once(config, max_concurrency), errors)
         many = self._many(config, settings)
         if progress:
             with _watched(inputs) as watched:
@@ -67,7 +74,7 @@ class ManyCalls:
         """`batch` in the async world; takes async iterables too."""
         from ._batch import agather, checked, finished
 
-        limit = checked(max_concurrency, errors)
+        limit = checked(_at_once(config, max_concurrency), errors)
         many = self._many(config, settings)
         if progress:
             with _watched(inputs) as watched:
@@ -82,7 +89,7 @@ class ManyCalls:
         """(index, answer or error) pairs as the items end. Inputs are read as they are needed: memory is O(concurrency)."""
         from ._batch import as_completed, checked
 
-        return as_completed(inputs, self._many(config, settings), checked(max_concurrency))
+        return as_completed(inputs, self._many(config, settings), checked(_at_once(config, max_concurrency)))
 
     def abatch_as_completed(
         self,
@@ -95,7 +102,7 @@ class ManyCalls:
         """`batch_as_completed` in the async world."""
         from ._batch import aas_completed, checked
 
-        return aas_completed(inputs, self._many(config, settings), checked(max_concurrency))
+        return aas_completed(inputs, self._many(config, settings), checked(_at_once(config, max_concurrency)))
 
     def generate(
         self,

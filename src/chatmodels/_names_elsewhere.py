@@ -25,6 +25,7 @@ OPTIONS = {
     "output_schema": _TYPED,
     "output_type": _TYPED,
     "rate_limiter": _LIMITS,
+    "project": "OpenAI's goes as headers={'OpenAI-Project': '...'}",
     "region_name": "it is region= here",
     "aws_region": "it is region= here",
     "response_model": _TYPED,

@@ -289,6 +289,7 @@ def timeouts_of(value: Any) -> Timeouts:
         return Timeouts()
     if isinstance(value, Timeouts):
         return value
+    value = _of_httpx(value)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return Timeouts(first_token=None, total=_seconds(value))
     if is_sequence(value) and len(value) == 2:
@@ -300,6 +301,13 @@ def timeouts_of(value: Any) -> Timeouts:
         f"{', '.join(Timeouts.__struct_fields__)}; got {value!r}",
         argument="timeout",
     )
+
+
+def _of_httpx(value: Any) -> Any:
+    """An httpx.Timeout as a dict of deadlines; everything else as it is."""
+    if all(hasattr(value, name) for name in ("connect", "read", "write", "pool")):
+        return {"connect": value.connect, "first_token": value.read, "idle": value.read}
+    return value
 
 
 def _seconds(value: Any) -> float:
