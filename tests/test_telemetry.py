@@ -340,9 +340,12 @@ def test_a_line_for_each_call(server: Server, caplog: pytest.LogCaptureFixture) 
             chat(server.route(error(500), plain(headers={"x-request-id": "r1"})).url)("my secret")
             with pytest.raises(RateLimitError):
                 chat(server.route(error(429, f"no {KEY}")).url)("my secret")
+            with pytest.raises(RateLimitError):
+                chat(server.route(error(429, "no more of 'my secret'")).url)("my secret")
     finally:
         telemetry.log_calls(logger, on=False)
-    good, bad = caplog.records
+    good, bad, echo = caplog.records
+    assert echo.getMessage().endswith("tries, RateLimitError")
     assert (good.levelname, bad.levelname) == ("INFO", "WARNING")
     assert "2 tries" in good.getMessage()
     assert "request r1" in good.getMessage()

@@ -5,7 +5,11 @@ Pure: texts in, text out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from .._call import Call
+from .._json import is_array, is_object
 
 #: So much of an error is looked at and told, where content is not to be told.
 MOST = 300
@@ -32,3 +36,23 @@ def without_echo(said: str, texts: Iterable[str]) -> str | None:
         if len(found) > RUN and any(run in found for run in runs):
             return None
     return said
+
+
+def asked_in(call: Call) -> Iterator[str]:
+    """What was asked, in words: messages, and what the tools were called with."""
+    for message in call.messages:
+        yield message.text
+        for part in message.parts:
+            yield from strings_in(getattr(part, "args", None))
+
+
+def strings_in(value: Any) -> Iterator[str]:
+    """The strings in plain data."""
+    if isinstance(value, str):
+        yield value
+    elif is_object(value):
+        for one in value.values():
+            yield from strings_in(one)
+    elif is_array(value):
+        for one in value:
+            yield from strings_in(one)

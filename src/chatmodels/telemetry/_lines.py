@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from ._echo import asked_in, without_echo
 from ._redact import redacted
 from ._watch import Seen
 
@@ -31,6 +32,8 @@ class Lines:
         if not self.logger.isEnabledFor(level):
             return
         facts = figures(seen)
+        if not self.content and seen.error is not None and without_echo(str(seen.error), asked_in(seen.call)) is None:
+            facts["error_text"] = None  # it repeats the question
         said = _sentence(facts)
         if self.content:
             facts["input"] = redacted(seen.call.messages[-1].text) if seen.call.messages else ""
@@ -78,5 +81,5 @@ def _sentence(facts: dict[str, Any]) -> str:
 
 def _ending(facts: dict[str, Any]) -> str:
     if facts["error"]:
-        return f"{facts['error']}: {facts['error_text']}"
+        return f"{facts['error']}: {facts['error_text']}" if facts["error_text"] else str(facts["error"])
     return "left" if facts["left"] else str(facts["finish_reason"])

@@ -8,21 +8,21 @@ of what the call does. A tool runs within its span. Content is written only wher
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from importlib import import_module
 from typing import Any
 from urllib.parse import urlsplit
 
 from .._call import Call
 from .._errors import ProviderError, UsageError
-from .._json import dumps_text, is_array, is_object
+from .._json import dumps_text
 from .._messages import AIMessage, ToolMessage
 from .._plan import Plan
 from .._run_tools_watch import RunSeen, ToolSeen
 from .._tool_loop import content_of_result
 from .._version import __version__
 from ._content import finish, input_of, output_of, result_of, system_of
-from ._echo import without_echo
+from ._echo import asked_in, strings_in, without_echo
 from ._redact import redacted
 from ._watch import Seen
 
@@ -74,7 +74,7 @@ class OTel:
         if self.in_span:
             span.set_attributes({k: dumps_text(v) for k, v in _content(seen).items()})
         if seen.error is not None:
-            self._failed(span, seen.error, _texts(seen.call))
+            self._failed(span, seen.error, asked_in(seen.call))
         self._count(seen, failure)
         self._event(seen, {**facts, **failure}, span)
         span.end()
@@ -88,7 +88,7 @@ class OTel:
         span, run = seen.of.pop(id(self)), seen.loop.ended
         if seen.error is not None:
             span.set_attribute("error.type", type(seen.error).__name__)
-            self._failed(span, seen.error, _texts(seen.loop.call))
+            self._failed(span, seen.error, asked_in(seen.loop.call))
         elif run is not None:
             span.set_attribute("gen_ai.response.finish_reasons", [finish(run.message.finish_reason)])
         if self.in_span:
@@ -123,7 +123,7 @@ class OTel:
         self.context.detach(token)
         if seen.error is not None:
             span.set_attribute("error.type", type(seen.error).__name__)
-            self._failed(span, seen.error, _strings(seen.call.args))
+            self._failed(span, seen.error, strings_in(seen.call.args))
         elif self.in_span and not seen.left:
             given = result_of(_content_given(seen.result))
             span.set_attribute("gen_ai.tool.call.result", given if isinstance(given, str) else dumps_text(given))
@@ -152,25 +152,6 @@ class OTel:
         content = _content(seen) if self.in_event else {}
         context = self.trace.set_span_in_context(span)
         self.logger.emit(event_name=EVENT, attributes={**_asked(seen), **facts, **content}, context=context)
-
-
-def _texts(call: Call) -> Iterator[str]:
-    """What was asked, in words: messages, and what the tools were called with."""
-    for message in call.messages:
-        yield message.text
-        for part in message.parts:
-            yield from _strings(getattr(part, "args", None))
-
-
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif is_object(value):
-        for one in value.values():
-            yield from _strings(one)
-    elif is_array(value):
-        for one in value:
-            yield from _strings(one)
 
 
 def _where(content: bool | str | None) -> tuple[bool, bool]:
