@@ -222,6 +222,25 @@ def test_an_answer_goes_back_as_it_came(message: Any) -> None:
     assert (back.id, back.model, back.provider_data) == (message.id, message.model, message.provider_data)
 
 
+@pytest.mark.parametrize("kind", [cm.Image, cm.Audio, cm.Video, cm.File])
+@pytest.mark.parametrize("data", [b"abc", b"\x89PNG\r\n\x1a\nx", b""])
+def test_media_without_a_type_come_back_as_what_they_were(kind: Any, data: bytes) -> None:
+    message = cm.AIMessage([Text("see"), kind(data=data)], provider="openai")
+    response = response_of(message, message.parts)
+    [again] = ModelMessagesTypeAdapter.validate_json(ModelMessagesTypeAdapter.dump_json([response]))
+    assert message_of_response(again).parts == message.parts
+
+
+def test_a_picture_that_was_exchanged_is_not_put_back() -> None:
+    message = cm.AIMessage([cm.Image(data=b"abc")], provider="openai")
+    [part] = response_of(message, message.parts).parts
+    part.content.data = b"other"
+    assert [p.data for p in message_of_response(response_of(message, [])).parts] == []
+    response = response_of(message, message.parts)
+    response.parts = [part]
+    assert [p.data for p in message_of_response(response).parts] == [b"other"]
+
+
 def test_a_refusal_is_a_filter() -> None:
     response = response_of(cm.AIMessage([Refusal("no")], finish_reason="stop", provider="openai"), [Refusal("no")])
     assert (response.finish_reason, response.provider_details["refusal"], list(response.parts)) == (

@@ -28,6 +28,7 @@ from chatmodels._parts import (
     Video,
 )
 from chatmodels._usage import Usage
+from chatmodels.dialects._media_types import media_type
 
 from ._parts_data import OURS, data_of, part_of_data
 
@@ -186,6 +187,8 @@ def core(part: Part) -> Any:
         return part.phase
     if isinstance(part, (Text, Reasoning)):
         return part.text
+    if isinstance(part, (Image, Audio, Video, File)):
+        return part.data  # the kind is ours to know: pydantic-ai has one part for all
     return getattr(part, "args", type(part)) or ""  # no arguments, in any of their forms
 
 
@@ -300,7 +303,7 @@ def _write_ran(part: ServerTool) -> Any:
 def _write_media(part: Any) -> Any:
     if part.data is None:
         return None
-    kind = part.media_type or "application/octet-stream"
+    kind = part.media_type or media_type(part.data, None) or "application/octet-stream"
     return _pa.FilePart(content=_pa.BinaryContent(data=part.data, media_type=kind))
 
 
