@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from chatmodels import (
     AIMessage,
+    File,
     HumanMessage,
     Image,
     OutputError,
@@ -367,3 +368,34 @@ def test_a_counter_gives_numbers() -> None:
         with pytest.raises(UsageError, match=said) as caught:
             trim_messages(talk(), max_tokens=5, counter=counter)
         assert caught.value.argument == "counter"
+
+
+@pytest.mark.parametrize(
+    ("block", "part"),
+    [
+        (
+            {"type": "image", "base64": "aGk=", "mime_type": "image/png", "id": "lc_1"},
+            Image(data=b"hi", media_type="image/png"),
+        ),
+        (
+            {
+                "type": "file",
+                "source_type": "base64",
+                "data": "aGk=",
+                "mime_type": "text/plain",
+                "metadata": {"filename": "a.txt"},
+            },
+            File(data=b"hi", media_type="text/plain", name="a.txt"),
+        ),
+        (
+            {"type": "image", "source_type": "url", "url": "https://x.example/a.png"},
+            Image(url="https://x.example/a.png"),
+        ),
+        ({"type": "file", "source_type": "id", "id": "file-1"}, File(file_id="file-1")),
+        ({"type": "thinking", "thinking": "hm", "signature": "s"}, Reasoning("hm", signature="s")),
+    ],
+)
+def test_blocks_of_langchain_in_stored_messages(block: dict[str, Any], part: Any) -> None:
+    stored = {"type": "ai", "data": {"content": [block, {"type": "text", "text": "and"}], "type": "ai", "id": None}}
+    assert messages_from_dict([stored])[0].content == [part, Text("and")]
+    assert HumanMessage([block]).content == [part]

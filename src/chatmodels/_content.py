@@ -15,7 +15,7 @@ import msgspec
 
 from ._errors import UsageError
 from ._json import is_object, mapping
-from ._parts import PART_TYPES, Audio, File, Image, Opaque, Part, Refusal, Text, Video
+from ._parts import PART_TYPES, Audio, File, Image, Opaque, Part, Reasoning, Refusal, Text, Video
 
 _AUDIO_TYPES = {"wav": "audio/wav", "mp3": "audio/mpeg"}
 
@@ -54,6 +54,7 @@ def part_of(item: Any, position: int = 0) -> Part:
 
 
 def _from_dict(item: dict[str, Any], where: str) -> Part:
+    item = _our_words(item) if is_standard(item) else item
     kind = item.get("type")
     reader = _OPENAI.get(kind or "")
     try:
@@ -69,6 +70,31 @@ def _from_dict(item: dict[str, Any], where: str) -> Part:
             f"{where}: a dict of type {kind!r} that is neither one of our parts nor an OpenAI content part ({error})",
             argument=where,
         ) from error
+
+
+def is_standard(item: dict[str, Any]) -> bool:
+    """Is it a block as LangChain has them (`base64` or `source_type`, `mime_type`)?"""
+    return item.get("type") in ("image", "audio", "video", "file") and not _STANDARD.isdisjoint(item)
+
+
+_STANDARD = frozenset({"base64", "mime_type", "source_type"})
+
+
+def _our_words(item: dict[str, Any]) -> dict[str, Any]:
+    by_id = item["id"] if item.get("source_type") == "id" and "id" in item else None
+    found = {
+        "type": item["type"],
+        "data": item.get("base64") or item.get("data"),
+        "url": item.get("url"),
+        "file_id": item.get("file_id") or by_id,
+        "media_type": item.get("mime_type"),
+        "name": item.get("filename") or mapping(item.get("extras") or item.get("metadata")).get("filename"),
+    }
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def _thinking(item: dict[str, Any]) -> Part:
+    return Reasoning(item["thinking"], signature=item.get("signature"))
 
 
 def _cache(value: Any) -> bool | str:
@@ -135,6 +161,7 @@ _OPENAI: dict[str, Callable[[dict[str, Any]], Part]] = {
     "file": _file,
     "video_url": _video_url,
     "refusal": _refusal,
+    "thinking": _thinking,
 }
 
 

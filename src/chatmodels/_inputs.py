@@ -11,6 +11,7 @@ from typing import Any, TypeAlias, TypeGuard, cast
 
 import msgspec
 
+from ._content import is_standard
 from ._errors import UsageError
 from ._inputs_openai import calls_of, from_openai, plain, tool_call
 from ._json import is_array, is_object, loads
@@ -134,7 +135,9 @@ def from_dict(data: dict[str, Any]) -> Message:
     if cls is None:
         raise UsageError(f"message data needs a 'type' of {', '.join(_TAGS)}; got {kind!r}", argument="type")
     content = data.get("content")
-    foreign = is_array(content) and any(is_object(part) and part.get("type") not in _PART_TAGS for part in content)
+    foreign = is_array(content) and any(
+        is_object(part) and (part.get("type") not in _PART_TAGS or is_standard(part)) for part in content
+    )
     try:
         message = cast(Message, msgspec.convert({**data, "content": ""} if foreign else data, cls))
     except msgspec.ValidationError as error:
