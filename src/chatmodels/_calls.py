@@ -20,6 +20,7 @@ from ._fold import Fold, fold
 from ._layers import InnerStream, through, through_stream, tried
 from ._messages import AIMessage
 from ._plan import Ledger, Plan, Streaming
+from ._plan_asked import asked_of, missing, note_missing
 from ._results import result_of
 from ._tries import begin, failed, measure
 from .dialects._base import request_id
@@ -62,6 +63,7 @@ def _plain(plan: Plan, call: Call) -> Flow[AIMessage]:
         return (yield from _collected(plan, call, _stream))
     request = plan.dialect.encode(call)
     ledger = Ledger(plan, call, request.warnings)
+    ledger.asked = asked_of(call, request)
     yield from begin(plan, ledger)
     while True:
         ledger.request_id = None
@@ -93,6 +95,8 @@ def _one_plain(plan: Plan, request: HTTPRequest, ledger: Ledger) -> Flow[AIMessa
     except _UNREAD as error:
         raise _unread(plan, error, response.body) from error
     ledger.usage = message.usage
+    if ledger.asked > 1:
+        note_missing(plan.dialect.provider, message, ledger.asked)
     return message
 
 
@@ -129,6 +133,7 @@ def layered_stream(plan: Plan, call: Call, state: Streaming) -> Flow[None]:
 def _stream(plan: Plan, call: Call, state: Streaming) -> Flow[None]:
     request = plan.dialect.encode(call)
     ledger = state.ledger = Ledger(plan, call, request.warnings)
+    ledger.asked = asked_of(call, request)
     yield from begin(plan, ledger)
     while not state.left:
         ledger.request_id = None
@@ -223,6 +228,7 @@ def _events(plan: Plan, opened: Opened, ledger: Ledger, heads: list[Event]) -> F
             raise
         except _UNREAD as error:
             raise _unread(plan, error, data) from error
+        fewer = missing(plan.dialect.provider, events, ledger.asked) if ledger.asked > 1 else None
         if read is not later and events:
             heads += events
             if all(e.__class__ in _HEADS for e in events):
@@ -231,8 +237,9 @@ def _events(plan: Plan, opened: Opened, ledger: Ledger, heads: list[Event]) -> F
                 events, read = heads.copy(), later
         if events:
             yield from _deliver(plan, events)
-        if decoder.failed is not None:
-            raise decoder.failed
+        failure = decoder.failed or fewer
+        if failure is not None:
+            raise failure
         if not data or decoder.ended:
             break
     yield Finish(opened)

@@ -39,15 +39,17 @@ class Plan(msgspec.Struct, frozen=True):
 class Ledger:
     """The tries of one call so far, and what a good answer is stamped with.
 
-    `headers` and `usage` are those of the newest try, as far as they are known; `own_headers` are those that the call gave.
+    `headers` and `usage` are those of the newest try, as far as they are known; `own_headers` are those that the call gave;
+    `asked` is the number of answers that it asks for.
     """
 
-    __slots__ = ("attempts", "began", "deadline", "headers", "model", "own_headers", "provider", "request_id", "usage",
-                 "waited", "warnings")  # fmt: skip
+    __slots__ = ("asked", "attempts", "began", "deadline", "headers", "model", "own_headers", "provider", "request_id",
+                 "usage", "waited", "warnings")  # fmt: skip
 
     def __init__(self, plan: Plan, call: Call, warnings: tuple[str, ...]) -> None:
         self.provider = plan.dialect.provider
         self.model = call.model
+        self.asked = 1
         self.own_headers = call.settings.extra_headers
         self.warnings = warnings
         self.attempts: list[Attempt] = []

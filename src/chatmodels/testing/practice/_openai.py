@@ -64,9 +64,12 @@ def _chat_stream(body: Body, said: Said) -> list[bytes]:
         pieces = halves(function["arguments"])
         deltas += [{"tool_calls": [{"index": index, "function": {"arguments": piece}}]} for piece in pieces]
     head = _chat_head(body, "chat.completion.chunk")
-    events = [{**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
+    numbers = range(body.get("n") or 1)
+    events = [
+        {**head, "choices": [{"index": i, "delta": delta, "finish_reason": None}]} for delta in deltas for i in numbers
+    ]
     reason = "tool_calls" if said.calls else "stop"
-    events.append({**head, "choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})
+    events += [{**head, "choices": [{"index": i, "delta": {}, "finish_reason": reason}]} for i in numbers]
     events.append({**head, "choices": [], "usage": _chat_usage(said)})
     return [*sse(events, named=False), b"data: [DONE]\n\n"]
 
