@@ -143,6 +143,13 @@ def test_an_edited_answer_says_what_the_editor_wrote() -> None:
     assert back.tool_calls[0].args == {"a": 1}
 
 
+@pytest.mark.parametrize("kind", [cm.Image, cm.Audio, cm.Video, cm.File])
+@pytest.mark.parametrize("data", [b"abc", b""])
+def test_media_without_a_type_come_back_as_what_they_were(kind: Any, data: bytes) -> None:
+    messages = [cm.AIMessage([Text("see"), kind(data=data)]), cm.HumanMessage([kind(data=data)])]
+    assert messages_from_langchain(messages_to_langchain(messages)) == messages
+
+
 def test_what_is_no_message_to_a_model_is_refused() -> None:
     with pytest.raises(cm.UsageError, match="RemoveMessage"):
         messages_from_langchain([RemoveMessage(id="1")])

@@ -113,13 +113,14 @@ def _media(kind: type[Any]) -> Callable[[Block], Part]:
         fields: dict[str, Any] = {"media_type": item.get("mime_type"), "name": _name(item, extras)}
         if kind is Image and extras.get("detail"):
             fields["detail"] = extras["detail"]
-        data = item.get("base64") or (item.get("data") if item.get("source_type") == "base64" else None)
+        data = item.get("data") if item.get("source_type") == "base64" else None
+        data = item.get("base64", data)
         if item.get("source_type") == "text":
             fields["data"] = item["text"].encode()
-        elif data:
-            fields["data"] = b64decode("".join(data.split()), validate=True)
-        elif item.get("url"):
+        elif item.get("url") and not data:
             fields["url"] = item["url"]
+        elif isinstance(data, str) and (data or "file_id" not in item):
+            fields["data"] = b64decode("".join(data.split()), validate=True)
         else:
             fields["file_id"] = item.get("file_id") or item["id"]
         return cast(Part, kind(**fields))
