@@ -19,6 +19,9 @@ from .servers import Route, Server, serving
 
 KEY = "sk-canary-0123456789"
 
+# The embedded model on one thread: its threads meet hundreds of times for each token, and other tests have the other processors.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # The same examples in every run: a run says what the code does, not what luck did. `--hypothesis-profile=search` looks further.
 settings.register_profile("same", derandomize=True, database=None, deadline=None, max_examples=50)
 settings.register_profile("search", deadline=None)

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from chatmodels._engine import Engine, Job, Opening, Piece, engine
+from chatmodels._engine import Engine, Job, Opening, Piece, _params, engine
 from chatmodels._errors import TransportError, UsageError
 
 pytest.importorskip("xllamacpp")
@@ -497,6 +497,19 @@ def test_wrong_options(options: dict[str, Any], argument: str, words: str) -> No
     with pytest.raises(UsageError, match=re.escape(words)) as caught:
         engine(**options)
     assert caught.value.argument == argument
+
+
+def test_how_many_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    def used(**options: int) -> int:
+        return int(_params(Path("model.gguf"), options).cpuparams.n_threads)
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert (used(), used(n_threads=5)) == (3, 5)
+    plain = []
+    for value in ("", "0", "many", "4,2"):
+        monkeypatch.setenv("OMP_NUM_THREADS", value)
+        plain.append(used())
+    assert len(set(plain)) == 1
 
 
 def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:

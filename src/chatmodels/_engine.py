@@ -228,7 +228,10 @@ def _assign(params: Any, dotted: str, value: Any) -> None:
 
 def _cpus() -> int:
     """How many processors this process may use, or 0 if all: llama.cpp counts those of the machine, and its threads
-    wait for each other busily, so that one too many makes all of them slow."""
+    wait for each other busily, so that one too many makes all of them slow. OMP_NUM_THREADS has the first word."""
+    told = os.environ.get("OMP_NUM_THREADS", "")
+    if told.isdecimal() and int(told) > 0:
+        return int(told)
     total = os.cpu_count() or 1
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else total
     quota, _, period = _read("/sys/fs/cgroup/cpu.max").partition(" ")
@@ -301,10 +304,10 @@ def engine(
 
     `model`: None for the installed SmolLM2, a `.gguf` file, or "org/name[:file or quantisation]" on the Hugging Face
     hub. `n_ctx`: tokens of context, shared by all running requests (8192); one request gets at most what the model was
-    trained for. `n_parallel`: requests at once (8). `n_threads`: processors to use (the physical cores, or what this
-    process may use if less). `n_gpu_layers`: layers to put on a GPU, where the installed wheel has one (all that fit).
-    `chat_template`: Jinja text in place of the model's own. `engine_options` and `others`: attributes of xllamacpp's
-    `CommonParams`, such as {"sampling.top_k": 20, "mmproj.path": "...", "verbosity": 3}.
+    trained for. `n_parallel`: requests at once (8). `n_threads`: processors to use (OMP_NUM_THREADS, else the physical
+    cores, or what this process may use if less). `n_gpu_layers`: layers to put on a GPU, where the installed wheel has
+    one (all that fit). `chat_template`: Jinja text in place of the model's own. `engine_options` and `others`:
+    attributes of xllamacpp's `CommonParams`, such as {"sampling.top_k": 20, "mmproj.path": "...", "verbosity": 3}.
 
     Raises UsageError if the weights or the engine cannot be had or loaded, or an option is unknown.
 
