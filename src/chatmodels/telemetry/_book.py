@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -251,9 +251,9 @@ class CallLog:
                 self._open.close()
                 self._open = None
 
-    def __del__(self) -> None:
+    def __del__(self, getpid: Callable[[], int] = os.getpid) -> None:  # at the very end `os` may be gone
         connection = getattr(self, "_open", None)
-        if connection is not None and self._process == os.getpid():
+        if connection is not None and self._process == getpid():
             connection.close()
 
     @contextmanager
