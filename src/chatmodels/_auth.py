@@ -15,7 +15,7 @@ from ._call import HTTPRequest, HTTPResponse
 from ._errors import UsageError
 from ._flow import WALL_CLOCK, Ask, Flow, Send, Target
 from ._secret import Hidden
-from .dialects._base import http_error
+from .dialects._errors import http_error
 from .dialects._sigv4 import sign
 
 #: Gives a token and the time (seconds since 1970) at which it ends; None: it does not end.

@@ -23,7 +23,7 @@ from ._plan import Ledger, Plan, Streaming
 from ._plan_asked import asked_of, missing, note_missing
 from ._results import result_of
 from ._tries import begin, failed, measure
-from .dialects._base import request_id
+from .dialects._errors import request_id
 
 #: An error's body is read up to this size, in bytes.
 ERROR_LIMIT = 1_000_000

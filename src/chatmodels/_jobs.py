@@ -24,7 +24,8 @@ from ._messages import AIMessage, HumanMessage
 from ._plan import Ledger, Plan
 from ._tries import begin, failed
 from ._usage import Attempt
-from .dialects._base import Dialect, request_id
+from .dialects._base import Dialect
+from .dialects._errors import request_id
 
 State = Literal["pending", "running", "cancelling", "done", "cancelled", "expired", "failed"]
 

@@ -20,7 +20,7 @@ from ._errors import ProviderError, UsageError
 from ._flow import Flow, Target
 from ._jobs import exchange
 from ._plan import Plan
-from .dialects._base import make_error
+from .dialects._errors import make_error
 
 #: What Bedrock takes as an address in S3 (botocore's service model of bedrock, 2026-11).
 _URI = re.compile(r"s3://([a-z0-9][-.a-z0-9]{1,61}[a-z0-9])((?:/[-!_*'().a-z0-9A-Z]+)*)/?")

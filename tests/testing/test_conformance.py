@@ -179,7 +179,7 @@ class Plain:
         return with_body(AIMessage(said["t"], finish_reason="stop"), response.body)
 
     def decode_error(self, response: HTTPResponse) -> ProviderError:
-        from chatmodels.dialects._base import http_error
+        from chatmodels.dialects._errors import http_error
 
         return http_error(self.provider, response)
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from .._fold import fold
     from .._framing import SSE, JSONLines
     from .._messages import with_body
-    from ._base import Decoder, Dialect, StreamDecoder, events_of, http_error, make_error
+    from ._base import Decoder, Dialect, StreamDecoder, events_of
+    from ._errors import http_error, make_error
 
 _HOMES = {
     ".._call": "Call HTTPRequest HTTPResponse Settings",

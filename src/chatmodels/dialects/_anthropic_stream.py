@@ -37,7 +37,8 @@ from ._anthropic_blocks import (
     signature_of,
     usage_of,
 )
-from ._base import Dialect, SSEDecoder, event_object, is_error, make_error, read_error
+from ._base import Dialect, SSEDecoder
+from ._errors import event_object, is_error, make_error, read_error
 from ._kept import beside, count, items, keep, mapping, text, text_or_none
 
 

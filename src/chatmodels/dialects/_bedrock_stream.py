@@ -29,8 +29,9 @@ from .._framing import AWSEventStream
 from .._json import dumps_text, loads
 from .._schema_walk import is_array
 from .._usage import Usage
-from ._base import Decoder, Dialect, event_object, make_error, read_error
+from ._base import Decoder, Dialect
 from ._bedrock_blocks import call_extra, citation_of, finish_of, message_data, read_block, usage_of
+from ._errors import event_object, make_error, read_error
 from ._kept import count, keep, mapping, text, text_or_none
 
 

@@ -26,8 +26,9 @@ from .._events import (
 from .._json import decode_as, loads
 from .._parts import Opaque
 from .._schema_walk import is_object
-from ._base import Dialect, SSEDecoder, error_told, make_error, read_error
+from ._base import Dialect, SSEDecoder
 from ._cohere_wire import cited_place, ending, failure, plan_part, read_call, read_citation, usage_of
+from ._errors import error_told, make_error, read_error
 from ._kept import items, mapping, text, text_or_none
 
 

@@ -16,7 +16,7 @@ from .._json import dumps_text, mend
 from .._parts import Citation, InvalidToolCall, Opaque, Part, Reasoning, Text, ToolCall
 from .._schema_walk import is_object
 from .._usage import Usage, make_usage
-from ._base import make_error
+from ._errors import make_error
 from ._kept import beside, count, items, keep, kept_dict, mapping, text, text_or_none
 
 _FINISH = {

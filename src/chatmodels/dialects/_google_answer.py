@@ -32,7 +32,7 @@ from .._events import (
 from .._parts import Audio, File, Image, Opaque, ServerTool, Video
 from .._schema_walk import is_array, is_object
 from .._usage import Usage
-from ._base import is_error, make_error, read_error
+from ._errors import is_error, make_error, read_error
 from ._google_errors import refined
 from ._google_wire import (
     FINISH,

@@ -10,7 +10,8 @@ from typing import Any
 from .._events import Event, PartDone, PartInfo, ReasoningDelta, TextDelta
 from .._json import loads
 from .._schema_walk import is_array, is_object
-from ._base import Dialect, make_error, read_error
+from ._base import Dialect
+from ._errors import make_error, read_error
 from ._kept import mapping, text
 from ._mistral_content import read_other, read_reference, said_of, steps_data, thinking_of
 from ._openai_chat_stream import ChatStream, _State

@@ -34,7 +34,8 @@ from .._fold import Fold
 from .._json import decode_as, dumps_text, is_array, is_object, loads, mend_all, objects
 from .._parts import Part
 from .._usage import Usage
-from ._base import Dialect, SSEDecoder, error_told, make_error, read_error, status_of
+from ._base import Dialect, SSEDecoder
+from ._errors import error_told, make_error, read_error, status_of
 from ._openai_chat_beyond import Beyond
 from ._openai_chat_wire import (
     CONSTANTS,

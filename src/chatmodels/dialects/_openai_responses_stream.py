@@ -29,7 +29,8 @@ from .._events import (
 from .._json import decode_as, mend
 from .._parts import Image, InvalidToolCall, Part, Reasoning, Refusal, ServerTool, Text, ToolCall
 from .._schema_walk import is_object
-from ._base import Dialect, SSEDecoder, error_told
+from ._base import Dialect, SSEDecoder
+from ._errors import error_told
 from ._kept import items, mapping, text, text_or_none
 from ._openai_responses_items import SECTION, in_message, read_citation, read_item
 from ._openai_responses_wire import ending, failure, is_error, message_data, usage_of

@@ -10,7 +10,7 @@ from .._errors import ProviderError
 from .._parts import InvalidToolCall, Part, Refusal, ToolCall
 from .._schema_walk import is_object
 from .._usage import Usage, make_usage
-from ._base import make_error, read_error
+from ._errors import make_error, read_error
 from ._kept import count, mapping
 
 #: Fields of the answer that matter after it: which tier served it, which conversation it belongs to, what filters and

@@ -18,8 +18,9 @@ from ._anthropic_blocks import finish_of, message_data, read_block, refusal_of, 
 from ._anthropic_parse import parse_request
 from ._anthropic_request import VERTEX, Encoder, Profile
 from ._anthropic_stream import AnthropicStream
-from ._base import Dialect, StreamDecoder, http_error, json_object, make_error, no_answer, read_error
+from ._base import Dialect, StreamDecoder
 from ._body import body_bytes
+from ._errors import http_error, json_object, make_error, no_answer, read_error
 from ._kept import items, mapping, text_or_none
 
 __all__ = ["VERTEX", "Anthropic", "Profile"]

@@ -14,12 +14,13 @@ from .._errors import ProviderError
 from .._inputs import plain
 from .._messages import AIMessage, with_body
 from .._parts import InvalidToolCall, Part, ToolCall
-from ._base import Dialect, StreamDecoder, http_error, is_error, json_object, make_error, no_answer, read_error
+from ._base import Dialect, StreamDecoder
 from ._bedrock_blocks import finish_of, message_data, read_block, usage_of
 from ._bedrock_parse import parse_request
 from ._bedrock_request import Encoder, Profile
 from ._bedrock_stream import BedrockStream
 from ._body import body_bytes
+from ._errors import http_error, is_error, json_object, make_error, no_answer, read_error
 from ._kept import items, mapping, text_or_none
 
 __all__ = ["BedrockConverse", "Profile"]

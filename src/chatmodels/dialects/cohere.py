@@ -13,12 +13,13 @@ from .._inputs import plain
 from .._messages import AIMessage, with_body
 from .._parts import InvalidToolCall, ToolCall
 from .._schema_walk import is_object
-from ._base import Dialect, Quirk, StreamDecoder, http_error, json_object, no_answer
+from ._base import Dialect, Quirk, StreamDecoder
 from ._body import body_bytes
 from ._cohere_parse import parse_request
 from ._cohere_request import Encoder
 from ._cohere_stream import CohereStream
 from ._cohere_wire import ending, failure, read_message, usage_of
+from ._errors import http_error, json_object, no_answer
 from ._kept import items, mapping, text_or_none
 
 

@@ -15,8 +15,9 @@ from .._events import Event
 from .._fold import fold
 from .._messages import AIMessage, with_body
 from .._schema_walk import is_array
-from ._base import Dialect, StreamDecoder, http_error, json_value, no_answer
+from ._base import Dialect, StreamDecoder
 from ._body import body_bytes
+from ._errors import http_error, json_value, no_answer
 from ._google_answer import Assembler
 from ._google_errors import refined
 from ._google_parse import parse_request

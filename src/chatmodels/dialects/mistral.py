@@ -14,8 +14,9 @@ from .._json import dumps_text, loads
 from .._messages import AIMessage, with_body
 from .._parts import Part
 from .._schema_walk import is_array, is_object
-from ._base import Quirk, StreamDecoder, make_error, read_error
+from ._base import Quirk, StreamDecoder
 from ._body import body_bytes
+from ._errors import make_error, read_error
 from ._kept import items, mapping
 from ._mistral_content import read_chunks
 from ._mistral_parse import parse_request

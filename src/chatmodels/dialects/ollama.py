@@ -28,8 +28,9 @@ from .._framing import JSONLines
 from .._json import decode_as, loads
 from .._messages import AIMessage, with_body
 from .._schema_walk import is_array, is_object
-from ._base import Decoder, Dialect, StreamDecoder, error_body, error_told, http_error, make_error, no_answer
+from ._base import Decoder, Dialect, StreamDecoder
 from ._body import body_bytes
+from ._errors import error_body, error_told, http_error, make_error, no_answer
 from ._ollama_parse import parse_request
 from ._ollama_request import Encoder
 from ._ollama_wire import Body, Said, call_id, decoder, finish_of, image_part, text, tokens_of, usage_of

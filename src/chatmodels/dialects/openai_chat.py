@@ -15,8 +15,9 @@ from .._inputs import plain
 from .._json import decode_as, loads, mend, mend_all
 from .._messages import AIMessage, with_body
 from .._parts import InvalidToolCall, Part, Text, ToolCall
-from ._base import Dialect, Quirk, StreamDecoder, error_body, http_error, make_error, no_answer, read_error, status_of
+from ._base import Dialect, Quirk, StreamDecoder
 from ._body import body_bytes
+from ._errors import error_body, http_error, make_error, no_answer, read_error, status_of
 from ._openai_chat_beyond import beyond
 from ._openai_chat_parse import RequestReader
 from ._openai_chat_request import Encoder, Profile

@@ -13,8 +13,9 @@ from .._errors import ProviderError
 from .._inputs import plain
 from .._messages import AIMessage, with_body
 from .._parts import Part, Text
-from ._base import Dialect, Quirk, StreamDecoder, http_error, json_object, no_answer
+from ._base import Dialect, Quirk, StreamDecoder
 from ._body import body_bytes
+from ._errors import http_error, json_object, no_answer
 from ._kept import items, text_or_none
 from ._openai_responses_items import Reading, in_message, read_item
 from ._openai_responses_parse import parse_request

@@ -32,7 +32,8 @@ from chatmodels._model import ChatModel
 from chatmodels._parts import ToolCall
 from chatmodels._providers import Provider, register
 from chatmodels._tools import Tool
-from chatmodels.dialects._base import Decoder, Dialect, StreamDecoder, http_error
+from chatmodels.dialects._base import Decoder, Dialect, StreamDecoder
+from chatmodels.dialects._errors import http_error
 
 from ._langchain_blocks import as_list, parts_of
 from ._langchain_messages import finish_reason, from_langchain, to_langchain, usage_of

@@ -21,7 +21,7 @@ from chatmodels._flow import Open, Send
 from chatmodels._http import ThreadedOpened
 from chatmodels._http_common import passed
 from chatmodels._json import loads
-from chatmodels.dialects._base import make_error
+from chatmodels.dialects._errors import make_error
 
 from ._langchain_errors import class_of
 from ._loop import PumpedStream, in_the_loop, starter, within

@@ -22,7 +22,8 @@ from chatmodels._parts import Opaque, Part, ToolCall
 from chatmodels._providers import Provider, register
 from chatmodels._tools import Tool
 from chatmodels._usage import Usage, make_usage
-from chatmodels.dialects._base import Dialect, StreamDecoder, http_error
+from chatmodels.dialects._base import Dialect, StreamDecoder
+from chatmodels.dialects._errors import http_error
 
 from ._pydantic_ai_messages import NAME, answer_part, core, part_of
 from ._pydantic_ai_read import PydanticAIStream

@@ -20,7 +20,7 @@ from chatmodels._http import ThreadedOpened
 from chatmodels._inputs import from_dict
 from chatmodels._json import loads
 from chatmodels._portal import portal
-from chatmodels.dialects._base import make_error
+from chatmodels.dialects._errors import make_error
 
 from ._loop import PumpedStream, in_the_loop, starter, within
 from ._pydantic_ai_requests import native_of, requests_of, tool_of

@@ -15,7 +15,8 @@ from .._events import End, Event
 from .._framing import JSONLines
 from .._inputs import from_json
 from .._messages import AIMessage
-from ..dialects._base import Decoder, http_error
+from ..dialects._base import Decoder
+from ..dialects._errors import http_error
 
 _EVENT: msgspec.json.Decoder[Event] = msgspec.json.Decoder(cast("type[Event]", Event))
 

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from .._json import is_array, is_object
 from .._secret_looks import IN_URL, KEYS
-from ..dialects._base import REQUEST_ID_HEADERS
+from ..dialects._errors import REQUEST_ID_HEADERS
 
 #: What stands where a secret stood.
 HIDDEN = "***"

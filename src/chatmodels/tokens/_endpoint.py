@@ -17,8 +17,9 @@ from .._errors import ProtocolError, ProviderError
 from .._json import is_object, loads
 from .._messages import AIMessage
 from .._usage import Usage
-from ..dialects._base import Dialect, StreamDecoder, json_value
+from ..dialects._base import Dialect, StreamDecoder
 from ..dialects._body import body_bytes
+from ..dialects._errors import json_value
 
 Body: TypeAlias = "dict[str, Any]"
 

@@ -13,7 +13,8 @@ from chatmodels._call import Call, HTTPRequest, HTTPResponse
 from chatmodels._errors import IncompleteStream, ProviderError
 from chatmodels._events import Event
 from chatmodels._messages import with_body
-from chatmodels.dialects._base import events_of, http_error
+from chatmodels.dialects._base import events_of
+from chatmodels.dialects._errors import http_error
 from chatmodels.providers import Provider
 
 
