@@ -3,6 +3,7 @@
     python bench/setup_envs.py                # once: the environments of the peers (with `ray`)
     python bench/batch.py --quick             # two minutes: is everything there?
     python bench/batch.py                     # thirteen minutes; writes bench/results/batch.json and prints Markdown
+    python bench/batch.py --items 100000 --instant --rounds 1 --only ours openai_gather   # as many for all; five minutes
     python bench/batch.py --million           # ours alone, 10^3 to 10^6 items: is memory flat? Five minutes
 
 Each run is a process of its own in its own environment, pinned to one processor; the server has the other one (Ray has both).
@@ -60,6 +61,7 @@ ALL = (
     Who("ours", "ours", "chatmodels `run_batch`, journalled", 100_000, 20_000),
     Who("ours_no_journal", "ours", "chatmodels `run_batch`, no journal", 100_000, 20_000),
     Who("openai_gather", "openai", "`asyncio.gather` over the openai SDK", 5_000, 3_000),
+    Who("openai_plain_gather", "openai", "the same without a semaphore", 5_000, 3_000),
     Who("langchain_batch", "langchain", "LangChain `batch` (threads)", 3_000, 3_000),
     Who("langchain_abatch", "langchain", "LangChain `abatch`", 2_000, 2_000),
     Who("litellm_batch", "litellm", "LiteLLM `batch_completion` (threads)", 1_500, 1_500),
@@ -133,7 +135,7 @@ def run(who: Who, url: str, count: int, concurrency: int) -> dict[str, float]:
 
 
 def part(
-    after: float, ways: tuple[Who, ...], concurrency: int, rounds: int, share: float
+    after: float, ways: tuple[Who, ...], concurrency: int, rounds: int, share: float, items: int | None
 ) -> dict[str, dict[str, float]]:
     """Every way, in turns; medians."""
     server, url = started(after)
@@ -142,7 +144,8 @@ def part(
         for who in ways if number % 2 == 0 else ways[::-1]:
             began = time.monotonic()
             try:
-                one = run(who, url, max(200, int((who.slow if after else who.instant) * share)), concurrency)
+                count = items or max(200, int((who.slow if after else who.instant) * share))
+                one = run(who, url, count, concurrency)
             except RuntimeError as error:
                 print(f"round {number + 1}: {who.told} failed: {error}", file=sys.stderr, flush=True)
                 continue
@@ -199,7 +202,11 @@ def grown(found: dict[str, dict[str, float]]) -> str:
 def report(kept: dict[str, Any]) -> str:
     """All that was measured, as Markdown."""
     parts = [f"Measured {kept['measured']}, CPython {kept['python']}, {kept['rounds']} rounds, medians."]
-    parts += [table(kept[name], after, kept["concurrency"]) for name, after in (("instant", 0.0), ("slow", 0.05))]
+    parts += [
+        table(kept[name], after, kept["concurrency"])
+        for name, after in (("instant", 0.0), ("slow", 0.05))
+        if kept[name]
+    ]
     if kept.get("million"):
         parts.append(grown(kept["million"]))
     return "\n\n".join(parts)
@@ -215,6 +222,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--concurrency", type=int, default=100)
     parser.add_argument("--only", nargs="*", metavar="MODULE", help="these ways only; nothing is written")
+    parser.add_argument("--items", type=int, help="so many for all; nothing is written")
+    parser.add_argument("--instant", action="store_true", help="without the slow server; nothing is written")
     given = parser.parse_args()
     make("ours")
     if given.million:
@@ -228,10 +237,10 @@ def main() -> None:
     kept: dict[str, Any] = {
         "measured": time.strftime("%Y-%m-%d"), "python": platform.python_version(), "rounds": rounds,
         "concurrency": given.concurrency,
-        "instant": part(0.0, ways, given.concurrency, rounds, share),
-        "slow": part(0.05, ways, given.concurrency, rounds, share),
+        "instant": part(0.0, ways, given.concurrency, rounds, share, given.items),
+        "slow": {} if given.instant else part(0.05, ways, given.concurrency, rounds, share, given.items),
     }  # fmt: skip
-    if not given.quick and not given.only:
+    if not (given.quick or given.only or given.items or given.instant):
         before = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
         RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.write_text(json.dumps({**before, **kept}, indent=1) + "\n")
