@@ -172,3 +172,19 @@ def lock() -> Any:
     import asyncio
 
     return asyncio.Lock()
+
+
+def soon(function: Callable[[Any], object]) -> Callable[[Any], None]:
+    """The function, to be called from another thread: it runs in this loop."""
+    if in_trio():
+        token = sys.modules["trio"].lowlevel.current_trio_token()
+        return lambda value: token.run_sync_soon(function, value)
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+
+    def later(value: Any) -> None:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(function, value)
+
+    return later

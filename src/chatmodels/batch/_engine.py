@@ -7,32 +7,23 @@ semaphore (`room`), which is given back when an item's line has gone out.
 from __future__ import annotations
 
 import math
-import sys
 import threading
-from collections.abc import Callable
 from contextvars import copy_context
 from time import monotonic
 from typing import Any
 
 import msgspec
 
-from .._async import Task, in_trio, mailbox, semaphore, sleep, spawn
+from .._async import Task, mailbox, semaphore, sleep, soon, spawn
 from .._call import Call
 from .._calls import call_flow
 from .._drive import arun
 from .._errors import (
-    AuthenticationError,
     BudgetExceeded,
     ChatModelError,
-    ConnectError,
-    DeadlineError,
-    MissingKeyError,
     NotFoundError,
-    OutOfCreditError,
-    OverloadedError,
     PermissionDeniedError,
     ProviderError,
-    RateLimitError,
     UsageError,
 )
 from .._flow import Flow
@@ -41,50 +32,18 @@ from .._output import Output as Wanted
 from .._outputs import data_of, output_flow
 from .._usage import Attempt
 from ._entries import Entries
+from ._faults import FATAL, is_of_the_model, unsent
 from ._gate import Gate
 from ._journal import Journal
 from ._ledger import End, Entry, Ledger, Note, Told
+from ._options import Options
 from ._outage import Outage, Verdict
 from ._output import Output
 from ._progress import Progress
 from ._ready import Ready
 from ._record import BatchRecord, error_of, shared
+from ._spending import Spending
 from ._tally import Tally
-
-#: Every further item would fail the same way: the batch ends, and these items are not counted as failed.
-FATAL = (AuthenticationError, MissingKeyError, OutOfCreditError, NotFoundError)
-#: Not answered and not paid: the item can be sent again.
-REFUSED = (RateLimitError, OverloadedError, ConnectError)
-
-Price = Callable[[AIMessage], float | None]
-
-
-class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run is asked for besides its model and items."""
-
-    ordered: bool
-    max_concurrency: int
-    max_cost: float | None
-    max_tokens: int | None
-    price: Price | None
-    patience: float
-    stop_after: int | None
-    system: str | None
-    #: Items that share a long beginning go near each other.
-    group_prefixes: bool = True
-    #: How often an answer that does not fit the output type is asked for, in all.
-    attempts: int = 1
-
-    @property
-    def room(self) -> int:
-        """How many items may be on their way: enough that the disk, which is asked twice for each, holds nobody up. In order, fast
-        ones wait for slow ones before them."""
-        return (8 if self.ordered else 2) * self.max_concurrency + 256
-
-    @property
-    def unsafe(self) -> int:
-        """How many answers may wait for the disk while further calls are sent."""
-        return max(16, self.max_concurrency)
 
 
 class Run:
@@ -109,10 +68,9 @@ class Run:
         self.read: int = 0
         self._all_read = self._over = self._wanting = False
         self._waking = math.inf  # when the next call will be tried at the latest
-        self._spent_tokens, self._spent_cost = journal.spent if journal is not None else (0, 0.0)
+        self.spending = Spending(options, (0, 0.0) if journal is None else journal.spent)
         self._answers = 0
         self._full = False  # the model's budget has no room until a call ends
-        self._most_tokens, self._most_cost = 0, 0.0  # that one call has taken
         self.stopped: str | None = None
         self.reason: str | None = None
         self.error: BaseException | None = None
@@ -124,7 +82,7 @@ class Run:
         self._finish, finished = mailbox()
         self._context = copy_context()  # the caller's: its span is the parent of each call's
         self._room = semaphore(self._rooms())
-        self._ledger = Ledger(self._journal, self._output, self.options.ordered, _soon(self._told))
+        self._ledger = Ledger(self._journal, self._output, self.options.ordered, soon(self._told))
         self._reader = spawn(self._read)
         ticker, meter = spawn(self._tick), spawn(self._measure)
         self._begin()
@@ -357,7 +315,7 @@ class Run:
             self._no_room(entry, error)
         except Exception as error:
             self._full = False
-            self._ready.landed(entry, monotonic(), ok=not (isinstance(error, UsageError) or _unsent(error)))
+            self._ready.landed(entry, monotonic(), ok=not (isinstance(error, UsageError) or unsent(error)))
             self._went_wrong(entry, error, began)
         else:
             self._full = False
@@ -396,17 +354,17 @@ class Run:
 
     def _went_wrong(self, entry: Entry, error: Exception, began: float) -> None:
         now = monotonic()
-        if isinstance(error, FATAL) and not self._is_its_own(entry, error):
+        if isinstance(error, FATAL) and not (isinstance(error, NotFoundError) and self._is_its_own(entry, error)):
             self._give_up(entry)
             self.stop("fatal", f"every item would fail like item {entry.position}: {type(error).__name__}: {error}")
             return
         verdict: Verdict = "failed"
-        if _unsent(error) or isinstance(error, PermissionDeniedError):
+        if unsent(error) or isinstance(error, PermissionDeniedError):
             verdict = self._refused(entry, error, began, now)
         if verdict == "failed":
             self._fail(entry, error, began, now)
         elif verdict == "again" and self.stopped is None:
-            if _unsent(error):
+            if unsent(error):
                 self.gate.unreachable(now, self.options.patience / 5)
             self._again(entry)
         else:
@@ -414,7 +372,7 @@ class Run:
             self._silent(error, now)
 
     def _fail(self, entry: Entry, error: Exception, began: float, now: float) -> None:
-        if isinstance(error, ProviderError) and not _unsent(error):
+        if isinstance(error, ProviderError) and not unsent(error):
             self._outage.over(entry, now)
         self._failed(entry, error, now - began)
         self._in_a_row += 1
@@ -451,17 +409,9 @@ class Run:
         self._give_up(entry)
         self.stop("budget", str(error))
 
-    def _is_its_own(self, entry: Entry, error: Exception) -> bool:
-        """Was it not the model that was not found, but something that this item names, a file for instance?"""
-        if not isinstance(error, NotFoundError):
-            return False
-        model, body = entry.call.model, str(error.body)
-        # A page that is no error of a provider: the address is wrong.
-        of_the_model = (
-            error.code == "model_not_found" or not isinstance(error.body, dict) or bool(model and model in body)
-        )
+    def _is_its_own(self, entry: Entry, error: NotFoundError) -> bool:
         another = "model" in (entry.call.settings.extra_body or {})
-        return another or self._answers > 0 or not of_the_model
+        return another or self._answers > 0 or not is_of_the_model(error, entry.call.model)
 
     def _failed(self, entry: Entry, error: Exception, seconds: float | None) -> None:
         """An item's end with an error, and what was paid for nothing."""
@@ -481,9 +431,7 @@ class Run:
     def _end(
         self, entry: Entry, record: BatchRecord, tokens: int = 0, cost: float | None = None, *, sent: bool = True
     ) -> None:
-        self._spent_tokens += tokens
-        self._spent_cost += cost or 0.0
-        self._most_tokens, self._most_cost = max(self._most_tokens, tokens), max(self._most_cost, cost or 0.0)
+        self.spending.add(tokens, cost)
         self._answers += record.error is None
         self._ledger.put(End(entry, record, tokens, cost or 0.0, sent=sent))
 
@@ -491,43 +439,12 @@ class Run:
         return BatchRecord(index=entry.position, id=entry.id, metadata=entry.metadata, **fields)
 
     def _affordable(self) -> bool:
-        """Is there money for one more, when all in flight cost as much as the dearest call so far? The first goes alone, the last
-        ones wait for those before: so what is spent goes over a cap by one call, if none is dearer than those before."""
-        options, flying = self.options, len(self._tasks)
-        caps = (
-            ("max_tokens", options.max_tokens, self._spent_tokens, self._most_tokens),
-            ("max_cost", options.max_cost, self._spent_cost, self._most_cost),
-        )
-        for name, cap, spent, most in caps:
-            if cap is None:
-                continue
-            if spent >= cap or (flying and (flying > 2 * self._answers or spent + most * (flying + 1) > cap)):
-                if not flying:
-                    self.stop(name, f"{spent:,.6g} of {cap:,.6g} are spent; give a higher {name} to go on")
-                return False
-        return True
-
-
-def _unsent(error: Exception) -> bool:
-    """Was the item neither answered nor paid? A connection that was not made in time is one that was not made."""
-    return isinstance(error, REFUSED) or (isinstance(error, DeadlineError) and error.phase == "connect")
+        """Is there money for one more?"""
+        full = self.spending.full(len(self._tasks), self._answers)
+        if full is not None and not self._tasks:
+            self.stop(*full)
+        return full is None
 
 
 def _tokens(attempts: tuple[Attempt, ...]) -> int:
     return sum([(a.usage.total_tokens or 0) for a in attempts if a.usage is not None])
-
-
-def _soon(function: Callable[[Any], object]) -> Callable[[Any], None]:
-    """The function, to be called from another thread: it runs in this loop."""
-    if in_trio():
-        token = sys.modules["trio"].lowlevel.current_trio_token()
-        return lambda value: token.run_sync_soon(function, value)
-    import asyncio
-
-    loop = asyncio.get_running_loop()
-
-    def soon(value: Any) -> None:
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(function, value)
-
-    return soon

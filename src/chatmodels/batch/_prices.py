@@ -14,7 +14,7 @@ from ..prices import Cost, Prices, cost_of
 from ..prices import price_of as listed
 from ..prices._reckon import names_of, price_on
 from ..prices._terms import BILLED, Terms, terms_of
-from ._engine import Price
+from ._options import Price
 
 
 def price_of(model: Any, prices: Any, *, needed: bool, batch: bool = False) -> Price | None:

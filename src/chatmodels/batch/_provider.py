@@ -21,11 +21,12 @@ from .._jobs import Job as Taken
 from .._jobs import JobStatus, Line, fallen_back, read, seen
 from .._json import mapping, objects, string
 from .._messages import AIMessage
-from ._engine import FATAL, REFUSED
+from ._faults import FATAL, REFUSED
 from ._ledger import Entry
 from ._pile import Pile
 from ._provider_cache import CachedItems
 from ._provider_job import Job, Refused, claimed, ended, new_job, noted, results, submitted
+from ._spending import over
 
 log = logging.getLogger("chatmodels")
 
@@ -126,13 +127,7 @@ class ProviderRun(CachedItems):
         """How many items may go, when all under way cost what those before have cost."""
         count = min(len(pile), self.via.size)
         flying, known = self.in_flight(), self._answers + self.tally.reused
-        caps = (
-            ("max_tokens", self.options.max_tokens, self._spent_tokens),
-            ("max_cost", self.options.max_cost, self._spent_cost),
-        )
-        for name, cap, spent in caps:
-            if cap is None:
-                continue
+        for name, cap, spent, _ in self.spending.caps():
             each = spent / known if known and spent else self._guess(name, pile)
             fits = int((cap - spent) / each) - flying if each else count
             least = self.api.limits.least
@@ -141,7 +136,7 @@ class ProviderRun(CachedItems):
             if spent >= cap or fits < least:
                 if not self._jobs:
                     few = "" if least == 1 else f", and a job has {least} items at least"
-                    self.stop(name, f"{spent:,.6g} of {cap:,.6g} are spent{few}; give a higher {name} to go on")
+                    self.stop(name, over(name, cap, spent, few))
                 return 0
             count = min(count, fits)
         return count

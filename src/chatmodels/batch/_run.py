@@ -11,7 +11,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, BinaryIO, cast
 
-from .._async import mailbox, spawn
+from .._async import mailbox, soon, spawn
 from .._batch import _MORE, _Fed, _give_some, _iterable, _source
 from .._batch import checked as checked_limit
 from .._cache_key import question_of
@@ -19,13 +19,14 @@ from .._errors import UsageError
 from .._portal import portal
 from ._asked import asked_of
 from ._corrected import Corrected
-from ._engine import Options, Run, _soon
+from ._engine import Run
 from ._entries import Entries
 from ._filled import prompt_of
 from ._gate import Gate, GateLayer
 from ._items import count_of, items_in, other_than
 from ._journal import Journal
 from ._metrics import metrics_of
+from ._options import Options
 from ._output import File, Nowhere, Output, Stream, Taken, check_path
 from ._prices import price_of
 from ._progress import Progress, has_room
@@ -213,8 +214,7 @@ async def aiter_batch(model: Any, items: Any, **options: Any) -> AsyncGenerator[
     if "out" in options:
         raise UsageError("aiter_batch gives the records out: leave out= away, or use arun_batch", argument="out")
     put, get = mailbox()
-    soon = _soon(put)
-    batch = Batch(model, items, _source, **_known(options), take=soon)
+    batch = Batch(model, items, _source, **_known(options), take=soon(put))
     run = batch.run(batch.source)
     errors: list[BaseException] = []
 
@@ -243,7 +243,7 @@ def _driven(batch: Batch, out: queue.SimpleQueue[Any] | None) -> Generator[Batch
     """The run in the portal's loop, fed with items by the calling thread."""
     out = queue.SimpleQueue() if out is None else out
     home = portal()
-    soon = home.loop.call_soon_threadsafe
+    later = home.loop.call_soon_threadsafe
     fed = _Fed(lambda: out.put(_MORE))
     run = batch.run(fed)
     items = enumerate(batch.source)
@@ -253,16 +253,16 @@ def _driven(batch: Batch, out: queue.SimpleQueue[Any] | None) -> Generator[Batch
     try:
         while (got := out.get()) is not None:
             if got is _MORE:
-                _feed(items, batch, fed, run, soon)
+                _feed(items, batch, fed, run, later)
             else:
                 yield got
-                soon(run.release)
+                later(run.release)
         over = True
     except KeyboardInterrupt:
         sys.stderr.write(f"\n{run.parting()}\n")
-        soon(run.stop, "interrupted", "by Ctrl-C; the same command goes on with the rest")
+        later(run.stop, "interrupted", "by Ctrl-C; the same command goes on with the rest")
         while out.get() is not None:
-            soon(run.release)
+            later(run.release)
         over = True
         batch.ended(run)
         raise

@@ -31,7 +31,8 @@ _HOMES = {
     ".._fold": "fold",
     ".._framing": "JSONLines SSE",
     ".._messages": "with_body",
-    "._base": "Decoder Dialect StreamDecoder events_of http_error make_error",
+    "._base": "Decoder Dialect StreamDecoder events_of",
+    "._errors": "http_error make_error",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 

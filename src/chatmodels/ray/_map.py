@@ -20,7 +20,7 @@ from .._model import ChatModel
 from .._output import Output
 from .._outputs import data_of, output_flow
 from .._typed import OutputModel
-from ..batch._engine import FATAL
+from ..batch._faults import FATAL
 from ..batch._run import _asked
 from ._fit import fitted
 from ._journal import BlockJournal, journal_of

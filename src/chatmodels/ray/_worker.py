@@ -20,9 +20,10 @@ import msgspec
 
 from .._errors import UsageError
 from .._model import ChatModel
-from ..batch._engine import Options, Run
+from ..batch._engine import Run
 from ..batch._entries import Entries
 from ..batch._gate import Gate, GateLayer
+from ..batch._options import Options
 from ..batch._output import Nowhere
 from ..batch._prices import price_of
 from ..batch._progress import Progress
@@ -128,7 +129,7 @@ class ShardWorker:
         self._run: Run | None = None
         self._stopped: tuple[str, str] | None = None
         #: What shards before this one have taught of a call's cost, so that under a cap only the very first call goes alone.
-        self._learned = (0, 0, 0.0)
+        self._learned: tuple[int, tuple[int, float]] = (0, (0, 0.0))
         #: Long beginnings that the provider has seen, and when: the next shard begins with them.
         self._known: OrderedDict[int, float] = OrderedDict()
 
@@ -155,16 +156,16 @@ class ShardWorker:
         tally = Tally()
         run = Run(self._model, Feed(shard), journal, Nowhere(), self._gate, tally, Progress(False), self._options(caps))
         run._in_a_row = caps.in_a_row
-        run._answers, run._most_tokens, run._most_cost = self._learned
+        run._answers, run.spending.most = self._learned
         run._ready._known = self._known
         self._run = run
         failed = await self._ran(run)
         self._run = None
-        self._learned = run._answers, run._most_tokens, run._most_cost
+        self._learned = run._answers, run.spending.most
         in_a_row = run._in_a_row - (0 if _some_went_well(tally) else caps.in_a_row)
         return ShardEnd(
             number=shard.number, tally=tally, again=again, stopped=run.stopped, reason=run.reason,
-            error=failed, tokens=run._spent_tokens, cost=run._spent_cost, in_a_row=in_a_row,
+            error=failed, tokens=run.spending.tokens, cost=run.spending.cost, in_a_row=in_a_row,
             omits=self._omits(),
         )  # fmt: skip
 
