@@ -95,6 +95,18 @@ class Exchange:
         except OSError as error:
             raise Left from error
 
+    def send_last(self, data: bytes) -> None:
+        """Send what the end of the connection follows, in one piece with it where the system can: a client that has read all
+        then sees the end too, and does not take the connection for one that stays."""
+        more = getattr(socket, "MSG_MORE", 0)
+        if not more or isinstance(self.sock, ssl.SSLSocket):
+            self.send(data)
+            return
+        try:
+            self.sock.sendall(data, more)
+        except OSError as error:
+            raise Left from error
+
     def wait(self, seconds: float) -> None:
         """Be silent; raises Left as soon as the client closes."""
         ends = time.monotonic() + seconds
@@ -381,7 +393,9 @@ def raw(data: bytes, how: str = "fin", hold: float = 0) -> Script:
     """These very bytes; then the end of the connection (fin, rst), or nothing (keep)."""
 
     def script(exchange: Exchange) -> None:
-        if data:
+        if data and how == "fin" and not hold:
+            exchange.send_last(data)
+        elif data:
             exchange.send(data)
         exchange.wait(hold)
         if how == "rst":
