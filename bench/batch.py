@@ -201,7 +201,7 @@ def grown(found: dict[str, dict[str, float]]) -> str:
 
 def report(kept: dict[str, Any]) -> str:
     """All that was measured, as Markdown."""
-    parts = [f"Measured {kept['measured']}, CPython {kept['python']}, rounds: {kept["rounds"]}, medians."]
+    parts = [f"Measured {kept['measured']}, CPython {kept['python']}, rounds: {kept['rounds']}, medians."]
     parts += [
         table(kept[name], after, kept["concurrency"])
         for name, after in (("instant", 0.0), ("slow", 0.05))
