@@ -8,8 +8,8 @@ time: SQLite's own lock, which dies with its process. Used from one thread. Know
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 from zlib import crc32
@@ -18,7 +18,7 @@ import msgspec
 
 from .._errors import UsageError
 from ._asked import difference
-from ._journal_file import damaged, opened, speaking, sum_of
+from ._journal_file import damaged, opened, speaking, sum_of, transaction
 from ._keys import Keys
 from ._rows import insert, select
 
@@ -150,18 +150,9 @@ class Journal:
             self._unsent += found.unsent
             self.spent = Spent(found.tokens, found.cost)
 
-    @contextmanager
-    def transaction(self) -> Generator[None]:
+    def transaction(self) -> AbstractContextManager[None]:
         """All or nothing, and on the disk at its end."""
-        with speaking(self.path):
-            self._db.execute("BEGIN")
-            try:
-                yield
-                self._db.execute("COMMIT")
-            except BaseException:
-                with suppress(sqlite3.Error):
-                    self._db.execute("ROLLBACK")
-                raise
+        return transaction(self._db, self.path)
 
     def begin(self, position: int, key: bytes) -> Ended | None:
         """`begin_all` for one item."""

@@ -92,6 +92,20 @@ def speaking(path: Path) -> Generator[None]:
         ) from error
 
 
+@contextmanager
+def transaction(db: sqlite3.Connection, path: Path) -> Generator[None]:
+    """All or nothing, and on the disk at its end."""
+    with speaking(path):
+        db.execute("BEGIN")
+        try:
+            yield
+            db.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):
+                db.execute("ROLLBACK")
+            raise
+
+
 def damaged(path: Path, what: str) -> UsageError:
     """What is read from it is not what was written."""
     return UsageError(

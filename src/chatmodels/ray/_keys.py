@@ -6,12 +6,11 @@ It holds nothing that could not be read from the input again: where it is lost o
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from .._errors import UsageError
-from ..batch._journal_file import opened, speaking
+from ..batch._journal_file import opened, transaction
 from ..batch._keys import Keys
 
 
@@ -57,17 +56,8 @@ class KeyTable:
         self._db.execute("INSERT OR REPLACE INTO meta VALUES ('shards', ?)", (self._seen,))
         self._filed = self._seen
 
-    @contextmanager
-    def _written(self) -> Generator[None]:
-        with speaking(self._path):
-            self._db.execute("BEGIN")
-            try:
-                yield
-                self._db.execute("COMMIT")
-            except BaseException:
-                with suppress(sqlite3.Error):
-                    self._db.execute("ROLLBACK")
-                raise
+    def _written(self) -> AbstractContextManager[None]:
+        return transaction(self._db, self._path)
 
 
 def _opened(path: Path) -> sqlite3.Connection:
